@@ -1,0 +1,1 @@
+"""Evaluation in three resumable stages: generate, judge, score."""

@@ -1,0 +1,62 @@
+"""Responses somebody else made. In: a responses file, with a samples file or the samples' fields inline. Out: Scores."""
+
+from pathlib import Path
+from typing import Any
+
+from ..files import InputError, read_jsonl
+from ..judging.judges import Judge, judge_answers
+from ..judging.templates import BASE
+from ..responses import Response, parse_response
+from ..samples import Sample, read_samples, sample_from_row
+from .statistics import bootstrap
+
+Key = tuple[str, int]
+
+
+def join_responses(responses: Path, samples: Path | None) -> tuple[list[Key], list[Sample], list[Response]]:
+    """Keys, samples and parsed responses of a responses file, row by row.
+
+    Raises:
+        InputError: a row lacks `id` or `response`, a key stands twice, or its sample is unknown.
+    """
+    by_id = {s.id: s for s in read_samples(samples)} if samples else {}
+    keys: list[Key] = []
+    questions, parsed, seen = [], [], set()
+    for number, row in enumerate(read_jsonl(responses), start=1):
+        where = f"{responses}, row {number}"
+        if not isinstance(row.get("id"), str) or not isinstance(row.get("response"), str):
+            raise InputError(f"{where}: needs text fields 'id' and 'response'")
+        key = (row["id"], int(row.get("sample_index", 0)))
+        if key in seen:
+            raise InputError(f"{where}: id {key[0]!r} with sample_index {key[1]} stands twice")
+        seen.add(key)
+        sample = by_id.get(key[0])
+        if sample is None:
+            if samples or "question" not in row:
+                raise InputError(f"{where}: no sample with id {key[0]!r}" + (f" in {samples}" if samples else "; give --samples"))
+            sample = sample_from_row(row, where)
+        keys.append(key)
+        questions.append(sample)
+        parsed.append(parse_response(row["response"], has_image=sample.modality is not None or bool(sample.images)))
+    return keys, questions, parsed
+
+
+def read_texts(responses: Path) -> list[str]:
+    """The raw texts of a responses file."""
+    return [row["response"] for row in read_jsonl(responses)]
+
+
+def score_file(responses: Path, samples: Path | None, judge: Judge) -> dict[str, Any]:
+    """Accuracy by the judge (UNSCORED left out, and counted as wrong), format and modality rates, each with n and interval."""
+    keys, questions, parsed = join_responses(responses, samples)
+    verdicts = judge_answers(judge, questions, [r.answer for r in parsed], BASE, [index for _, index in keys])
+    groups = [s.group or s.id for s in questions]
+    nan = float("nan")
+    return {
+        "judge": judge.judge_id,
+        "accuracy": bootstrap([nan if v.score is None else v.score for v in verdicts], groups),
+        "accuracy_unscored_as_wrong": bootstrap([v.score or 0.0 for v in verdicts], groups),
+        "unscored": bootstrap([float(v.score is None) for v in verdicts], groups),
+        "format": bootstrap([float(not r.problems) for r in parsed], groups),
+        "modality": bootstrap([float(r.modality == s.modality) if s.modality else nan for r, s in zip(parsed, questions, strict=True)], groups),
+    }

@@ -1,0 +1,98 @@
+"""Generate responses. In: Samples and a policy. Out: rows of the responses format, persisted as they arrive."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ..files import append_jsonl, read_jsonl
+from ..responses import build_prompt
+from ..samples import Sample, open_image
+
+
+def chat_messages(sample: Sample, prompt_style: str, image_size: int | None, max_prompt_chars: int | None) -> list[dict[str, Any]]:
+    """The conversation for one sample: pictures first, then the prompt."""
+    content: list[dict[str, Any]] = [{"type": "image", "image": open_image(path, image_size)} for path in sample.images]
+    return [{"role": "user", "content": [*content, {"type": "text", "text": build_prompt(sample, prompt_style, max_prompt_chars)}]}]
+
+
+def image_token_ids(processor: Any) -> list[int]:
+    """Ids of the image, video and vision marks: a policy that samples one of them breaks the next forward pass."""
+    marks = ("<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|vision_end|>")
+    ids = [processor.tokenizer.convert_tokens_to_ids(mark) for mark in marks]
+    return [i for i in ids if isinstance(i, int) and i >= 0]
+
+
+def generate_batch(
+    model: Any, processor: Any, samples: list[Sample], *, copies: int = 1, temperature: float = 0.0, max_new_tokens: int = 48,
+    prompt_style: str = "full", image_size: int | None = None, max_prompt_chars: int | None = None,
+) -> list[list[tuple[str, str]]]:  # fmt: skip
+    """Responses to a batch of samples.
+
+    Args:
+        copies: responses for each sample.
+        temperature: 0 for greedy decoding.
+
+    Returns:
+        For each sample, `copies` pairs (response, finish reason `stop` or `length`).
+    """
+    import torch
+
+    conversations = [chat_messages(sample, prompt_style, image_size, max_prompt_chars) for sample in samples]
+    inputs = processor.apply_chat_template(
+        conversations, add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt", padding=True
+    ).to(model.device)
+    sampling = {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0} if temperature > 0 else {"do_sample": False}
+    end = processor.tokenizer.eos_token_id
+    with torch.inference_mode():
+        output = model.generate(
+            **inputs, **sampling, num_return_sequences=copies, max_new_tokens=max_new_tokens, pad_token_id=processor.tokenizer.pad_token_id,
+            eos_token_id=end, suppress_tokens=image_token_ids(processor),
+        )  # fmt: skip
+    completions = output[:, inputs["input_ids"].shape[1] :]
+    texts = processor.tokenizer.batch_decode(completions, skip_special_tokens=True)
+    reasons = ["stop" if end in row else "length" for row in completions.tolist()]
+    pairs = list(zip(texts, reasons, strict=True))
+    return [pairs[i * copies : (i + 1) * copies] for i in range(len(samples))]
+
+
+def generate(
+    model: Any, processor: Any, samples: list[Sample], out: Path, *, model_name: str, revision: str, task: str = "", copies: int = 1,
+    temperature: float = 0.0, seed: int = 0, batch_size: int = 64, max_new_tokens: int = 48, prompt_style: str = "full",
+    image_size: int | None = None, max_prompt_chars: int | None = None, progress: Callable[[list[Any]], Any] = lambda batches: batches,
+) -> list[dict[str, Any]]:  # fmt: skip
+    """Generate for all samples, appending each batch to `out`; batches that stand there already are not generated again.
+
+    Batches are the same in every run, and each has its own seed, so a resumed run writes what an uninterrupted one would.
+
+    Returns:
+        All rows of `out`: `id, sample_index, response, task, model, revision, finish_reason, seed`.
+    """
+    import torch
+
+    def key(row: dict[str, Any]) -> tuple[str, int]:
+        return row["id"], row.get("sample_index", 0)
+
+    out = Path(out)
+    wanted = {(sample.id, index) for sample in samples for index in range(copies)}
+    rows = read_jsonl(out, torn_last_line=True) if out.exists() else []
+    done = {key(row) for row in rows}
+    per_batch = max(1, batch_size // copies)
+    batches = [samples[i : i + per_batch] for i in range(0, len(samples), per_batch)]
+    for number, batch in enumerate(progress(batches)):
+        missing = {(s.id, i) for s in batch for i in range(copies)} - done
+        if not missing:
+            continue
+        torch.manual_seed(seed * 1_000_003 + number)
+        answers = generate_batch(
+            model, processor, batch, copies=copies, temperature=temperature, max_new_tokens=max_new_tokens, prompt_style=prompt_style,
+            image_size=image_size, max_prompt_chars=max_prompt_chars,
+        )  # fmt: skip
+        new = [
+            {"id": sample.id, "sample_index": index, "response": text, "task": task, "model": model_name, "revision": revision, "finish_reason": reason, "seed": seed}
+            for sample, pairs in zip(batch, answers, strict=True)
+            for index, (text, reason) in enumerate(pairs)
+        ]
+        append_jsonl(out, [row for row in new if key(row) in missing])
+        rows += [row for row in new if key(row) in missing]
+    order = {sample.id: i for i, sample in enumerate(samples)}
+    return sorted((row for row in rows if key(row) in wanted), key=lambda row: (order[row["id"]], row.get("sample_index", 0)))

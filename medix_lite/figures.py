@@ -1,0 +1,144 @@
+"""Figures. In: what a run measured. Out: a matplotlib figure with one message, readable in grey."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+from PIL import Image
+
+from .evaluation.score import METRICS
+from .files import clear_write_errors
+from .responses import parse_response
+from .rewards.composite import Reward
+from .samples import Sample
+
+DARK, LIGHT, MID = "#1f3a5f", "#e07b39", "#7a8ca3"
+SIGNALS = ("accuracy", "semantic", "format", "modality")
+NAMES = {
+    "true_accuracy": "true accuracy\n(oracle)", "judged_accuracy": "judged\naccuracy", "pass_at_8": "pass@8\n(sampled)",
+    "format": "format", "modality": "modality",
+}  # fmt: skip
+
+
+def save(figure: Figure, path: Path) -> Path:
+    """Write a figure as PNG, without a date inside, and close it."""
+    with clear_write_errors(path):
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, dpi=110, bbox_inches="tight", metadata={"Software": None})
+    plt.close(figure)
+    return path
+
+
+def gallery(samples: Sequence[Sample], columns: int = 6) -> Figure:
+    """Pictures with their question and reference below."""
+    rows = -(-len(samples) // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(2.1 * columns, 2.75 * rows), squeeze=False)
+    for axis in axes.flat:
+        axis.axis("off")
+    for axis, sample in zip(axes.flat, samples, strict=False):
+        with Image.open(sample.images[0]) as picture:
+            axis.imshow(picture)
+        axis.set_title(sample.modality, fontsize=8)
+        question = sample.question if len(sample.question) < 34 else sample.question[:32] + "…"
+        axis.text(0.5, -0.04, f"{question}\n→ {sample.reference}", transform=axis.transAxes, ha="center", va="top", fontsize=8)
+    figure.tight_layout()
+    return figure
+
+
+def reward_anatomy(texts: Sequence[str], rewards: Sequence[Reward], weights: dict[str, float]) -> Figure:
+    """Stacked bars: what each signal adds to the total of each completion."""
+    figure, axis = plt.subplots(figsize=(8, 0.75 * len(texts) + 1.2))
+    left = np.zeros(len(texts))
+    for signal, colour, hatch in zip(SIGNALS, (DARK, LIGHT, MID, "#d8dee6"), ("", "//", "..", "xx"), strict=True):
+        values = np.array([(reward.signals.get(signal) or 0.0) * weights[signal] for reward in rewards])
+        axis.barh(range(len(texts)), values, left=left, color=colour, hatch=hatch, edgecolor="white", label=signal)
+        left += values
+    for row, reward in enumerate(rewards):
+        total = "null" if reward.total is None else f"{reward.total:.2f}"
+        axis.text(left[row] + 0.01, row, total, va="center", fontsize=9)
+    axis.set_yticks(range(len(texts)), [text if len(text) < 62 else text[:60] + "…" for text in texts], fontsize=8)
+    axis.invert_yaxis()
+    axis.set_xlim(0, 1.1)
+    axis.set_xlabel("reward (0 to 1)")
+    axis.legend(ncols=4, fontsize=8, loc="lower center", bbox_to_anchor=(0.4, 1.0), frameon=False)
+    return figure
+
+
+def training_curves(rows: Sequence[dict[str, Any]], smooth: int = 10) -> Figure:
+    """Six panels over training steps: reward, its signals, accuracy on the probe, entropy, length, gradient norm."""
+    steps = [row for row in rows if "reward" in row]
+    figure, axes = plt.subplots(2, 3, figsize=(12, 6), sharex=True)
+
+    def line(axis: Any, key: str, label: str | None = None, **style: Any) -> None:
+        points = [(row["step"], row[key]) for row in steps if row.get(key) is not None]
+        if not points:
+            return
+        x, y = np.array(points, dtype=float).T
+        window = min(smooth, len(y))
+        axis.plot(x[window - 1 :], np.convolve(y, np.ones(window) / window, mode="valid"), label=label, **style)
+
+    line(axes[0, 0], "reward", color=DARK)
+    axes[0, 0].set_title("total reward")
+    for signal, style in zip(SIGNALS, ("-", "--", ":", "-."), strict=True):
+        line(axes[0, 1], f"signal/{signal}", signal, linestyle=style)
+    axes[0, 1].set_title("each signal")
+    for key, label, style in (("probe/true_accuracy", "true (oracle)", "o-"), ("probe/judged_accuracy", "judged", "s--")):
+        points = [(row["step"], row[key]) for row in rows if row.get(key) is not None]
+        if points:
+            axes[0, 2].plot(*np.array(points, dtype=float).T, style, markersize=4, label=label)
+    axes[0, 2].set_title("accuracy on the probe, greedy")
+    for axis in (axes[0, 1], axes[0, 2]):
+        axis.legend(fontsize=8, frameon=False)
+    for axis, key, title in ((axes[1, 0], "entropy", "entropy (nats per token)"), (axes[1, 1], "completion_tokens", "length (tokens)"), (axes[1, 2], "grad_norm", "gradient norm")):
+        line(axis, key, color=DARK)
+        axis.set_title(title)
+        axis.set_xlabel("training step")
+    for axis in axes[0]:
+        axis.set_ylim(0, 1.02)
+    for axis in axes.flat:
+        axis.grid(alpha=0.3)
+    figure.tight_layout()
+    return figure
+
+
+def base_against_trained(scores: dict[str, Any]) -> Figure:
+    """Paired bars with 95% intervals for every metric of `results.json`."""
+    metrics = [metric for metric in METRICS if scores["base"][metric]["value"] is not None]
+    figure, axis = plt.subplots(figsize=(1.7 * len(metrics) + 1.5, 3.8))
+    for offset, which, colour, hatch in ((-0.2, "base", MID, "//"), (0.2, "trained", DARK, "")):
+        values = np.array([scores[which][metric]["value"] for metric in metrics])
+        limits = np.array([scores[which][metric]["ci95"] for metric in metrics])
+        errors = np.clip(np.abs(limits.T - values), 0, None)
+        places = np.arange(len(metrics)) + offset
+        axis.bar(places, values, 0.38, yerr=errors, capsize=3, color=colour, hatch=hatch, edgecolor="white", label=which)
+        for place, value, high in zip(places, values, limits[:, 1], strict=True):
+            axis.text(place, high + 0.015, f"{value:.2f}", ha="center", fontsize=8)
+    axis.set_xticks(range(len(metrics)), [NAMES[metric] for metric in metrics], fontsize=9)
+    axis.set_ylim(0, 1.14)
+    axis.set_ylabel(f"share of questions (n = {scores['base']['n']}, bars: 95% interval)", fontsize=8)
+    axis.legend(frameon=False, ncols=2, loc="upper center", bbox_to_anchor=(0.5, 1.13))
+    return figure
+
+
+def examples(samples: Sequence[Sample], before: Sequence[str], after: Sequence[str], notes: Sequence[str]) -> Figure:
+    """A row for each sample: the picture, and what base and trained policy wrote about it."""
+    figure, axes = plt.subplots(len(samples), 2, figsize=(10.5, 1.75 * len(samples)), width_ratios=[1, 5], squeeze=False)
+    for (left, right), sample, old, new, note in zip(axes, samples, before, after, notes, strict=True):
+        left.axis("off")
+        right.axis("off")
+        if sample.images:
+            with Image.open(sample.images[0]) as picture:
+                left.imshow(picture)
+        else:
+            left.text(0.5, 0.5, "text only", ha="center", va="center", fontsize=9)
+        lines = [f"{sample.question[-110:]}   (reference: {sample.reference})"]
+        for name, text in (("base", old), ("trained", new)):
+            response = parse_response(text, has_image=bool(sample.images))
+            lines.append(f"{name}: {(response.thinking or '(no reasoning)')[:110]}  →  {(response.answer or '(no answer)')[:60]}")
+        right.text(0, 0.95, lines[0], fontsize=9, weight="bold", va="top", transform=right.transAxes)
+        right.text(0, 0.62, "\n".join([*lines[1:], note]), fontsize=9, va="top", transform=right.transAxes, linespacing=1.5)
+    figure.tight_layout()
+    return figure

@@ -1,0 +1,153 @@
+"""Reading and writing files so that bad input is named in one line and nothing written is ever lost."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+DATA = REPOSITORY / "data"
+
+
+class InputError(Exception):
+    """What the user gave cannot be used; the message is one line that says what, where and what to do."""
+
+
+@contextmanager
+def clear_write_errors(path: Path | str) -> Iterator[None]:
+    """Turn an operating-system error while writing `path` (full disk, no permission) into an `InputError`."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        raise InputError(f"cannot write {path}: {reason}; free space or choose another folder") from error
+
+
+def write_text(path: Path | str, text: str) -> None:
+    """Write aside, then rename: a reader sees the old file or the whole new one, never half."""
+    path = Path(path)
+    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    with clear_write_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with aside.open("w", encoding="utf-8") as handle:
+                handle.write(text)
+                handle.flush()
+                os.fsync(handle.fileno())
+            aside.replace(path)
+        finally:
+            aside.unlink(missing_ok=True)
+
+
+def write_json(path: Path | str, value: Any) -> None:
+    """Write `value` as indented JSON, atomically."""
+    write_text(path, _encodable_json(value, indent=2) + "\n")
+
+
+def read_json(path: Path | str) -> Any:
+    """The JSON value in a file.
+
+    Raises:
+        InputError: the file is missing or is not JSON.
+    """
+    try:
+        return _parse_json(Path(path).read_bytes())
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+    except ValueError as error:
+        raise InputError(f"{path} is not valid JSON: {error}") from error
+
+
+def write_jsonl(path: Path | str, rows: Iterable[dict[str, Any]]) -> None:
+    """Write one object a line, atomically."""
+    write_text(path, "".join(json_line(row) for row in rows))
+
+
+def append_jsonl(path: Path | str, rows: Iterable[dict[str, Any]]) -> None:
+    """Append rows; a torn last line left by a killed writer is cut off first, so it cannot corrupt the next row.
+
+    A last line that lacks only its newline is a whole row, and is kept.
+    """
+    path = Path(path)
+    with clear_write_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab+") as handle:
+            handle.seek(0)
+            content = handle.read()
+            start = content.rfind(b"\n") + 1
+            whole = _is_whole_row(content[start:])
+            if not whole:
+                handle.truncate(start)
+            handle.seek(0, os.SEEK_END)
+            handle.write((b"\n" if whole else b"") + "".join(json_line(row) for row in rows).encode())
+
+
+def read_jsonl(path: Path | str, *, torn_last_line: bool = False) -> list[dict[str, Any]]:
+    """All rows of a JSONL file.
+
+    Args:
+        path: the file, UTF-8, one object a line; blank lines are skipped.
+        torn_last_line: accept (and leave out) a torn last line, as a killed writer leaves it.
+
+    Raises:
+        InputError: the file is missing, or a line is not a JSON object; the message names file and line.
+    """
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+    lines = content.split(b"\n")
+    rows = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip() or (torn_last_line and number == len(lines) and not _is_whole_row(line)):
+            continue
+        try:
+            row = _parse_json(line)
+        except ValueError as error:
+            raise InputError(f"{path}, line {number}: not valid JSON ({error}); mend or delete that line") from error
+        if not isinstance(row, dict):
+            raise InputError(f"{path}, line {number}: expected a JSON object, found {type(row).__name__}")
+        rows.append(row)
+    return rows
+
+
+def json_line(row: dict[str, Any]) -> str:
+    """One JSONL line. Lone surrogates, which UTF-8 cannot hold, are written as JSON escapes."""
+    return _encodable_json(row) + "\n"
+
+
+def _encodable_json(value: Any, indent: int | None = None) -> str:
+    text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        text = json.dumps(value, indent=indent, allow_nan=False)
+    return text
+
+
+def _parse_json(content: bytes) -> Any:
+    """JSON in UTF-8, without the NaN and Infinity that Python reads but nobody may write; raises only ValueError."""
+
+    def refuse(name: str) -> None:
+        raise ValueError(f"{name} is not JSON")
+
+    try:
+        return json.loads(content.decode("utf-8-sig", "surrogatepass"), parse_constant=refuse)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def _is_whole_row(line: bytes) -> bool:
+    try:
+        return isinstance(_parse_json(line), dict)
+    except ValueError:
+        return False
+
+
+def sha256_of(path: Path | str) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    with Path(path).open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()

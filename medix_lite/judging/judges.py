@@ -1,0 +1,292 @@
+"""Judges: rules, the tiny model, or any OpenAI-compatible server. In: Samples and answers. Out: Verdicts.
+
+What a judge cannot decide is UNSCORED with the error beside it; a failure never becomes a NO.
+"""
+
+import asyncio
+import math
+import os
+import re
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from ..files import InputError
+from ..samples import Sample
+from .templates import Template, parse_reply, render, strip_reasoning
+from .verdicts import Verdict, decide_by_rules
+
+JUDGE_NAMES = "rules, tiny, openai:MODEL@URL, model-only:tiny, model-only:openai:MODEL@URL"
+RULES_ID = "rules-1"
+BATCH = 64  # prompts in one forward pass of a local judge
+CONCURRENCY = 32  # requests in flight to a server
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a judge model said, with its probability (0-1) where known; `error` says why there is no reply."""
+
+    text: str | None
+    confidence: float | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Judge:
+    """A way to decide.
+
+    Attributes:
+        name: as in `make_judge`.
+        ask: prompts and their template -> one reply for each, in order; None if there is no model.
+        tiers: whether the deterministic tiers decide first.
+        compact: whether the model reads the compact templates.
+        judge_id: model with revision or hash, written into every verdict.
+    """
+
+    name: str
+    ask: Callable[[list[str], Template], list[Reply]] | None
+    tiers: bool = True
+    compact: bool = False
+    judge_id: str = RULES_ID
+
+
+def make_judge(name: str) -> Judge:
+    """The judge of that name, checked to be usable.
+
+    Raises:
+        InputError: the name is unknown, the weights are missing or changed, or the server does not serve the model.
+    """
+    base = name.removeprefix("model-only:")
+    tiers = base == name
+    if name == "rules":
+        return Judge(name, None)
+    if base == "tiny":
+        ask, judge_id = load_tiny_judge()
+        return Judge(name, ask, tiers, compact=True, judge_id=judge_id if tiers else f"model-only:{judge_id}")
+    server = re.fullmatch(r"openai:(?P<model>.+?)@(?P<url>https?://[^\s@]+)", base)
+    if server is None:
+        # What follows an @ may be a password.
+        raise InputError(f"unknown judge {name.partition('@')[0]!r}; use one of {JUDGE_NAMES}")
+    model, url = server["model"], server_url(server["url"])
+    return Judge(name, openai_judge(model, url), tiers, judge_id=f"{name}#{check_server(url, model)}")
+
+
+def judge_answers(
+    judge: Judge,
+    samples: Sequence[Sample],
+    answers: Sequence[str | None],
+    template: Template,
+    sample_indices: Sequence[int] | None = None,
+) -> list[Verdict]:
+    """One verdict for each answer, in order.
+
+    An answer that is missing or blank is a NO (rubric: 0) without asking. Answers with the same question, references
+    and candidate are asked once.
+
+    Args:
+        judge: from `make_judge`.
+        samples: the question of each answer.
+        answers: final answers, None where there is none; reasoning in them is stripped.
+        template: binary or rubric.
+        sample_indices: the `sample_index` of each answer, 0 by default.
+    """
+    indices = sample_indices if sample_indices is not None else [0] * len(samples)
+    verdicts: list[Verdict | None] = []
+    prompts: dict[str, list[int]] = {}
+    for position, (sample, answer) in enumerate(zip(samples, answers, strict=True)):
+        text = strip_reasoning(answer or "")
+        verdict = None
+        if not text or (template.kind == "binary" and judge.tiers):
+            verdict = decide_by_rules(sample, text, template.id)
+        verdicts.append(verdict)
+        if verdict is None:
+            prompts.setdefault(render(template, sample, text, judge.compact), []).append(position)
+    if judge.ask is None:
+        replies = [Reply(None, error="no rule decides this and the judge has no model")] * len(prompts)
+    else:
+        replies = judge.ask(list(prompts), template) if prompts else []
+    for positions, reply in zip(prompts.values(), replies, strict=True):
+        for position in positions:
+            verdicts[position] = _model_verdict(samples[position], reply, template)
+    finished = []
+    for verdict, index in zip(verdicts, indices, strict=True):
+        assert verdict is not None
+        update: dict[str, Any] = {"sample_index": index, "judge_id": judge.judge_id}
+        if template.kind == "rubric" and verdict.verdict == "NO":
+            update |= {"verdict": None, "raw_score": 0.0}
+        finished.append(verdict.model_copy(update=update))
+    return finished
+
+
+def _model_verdict(sample: Sample, reply: Reply, template: Template) -> Verdict:
+    choice = parse_reply(template, reply.text)
+    decision: dict[str, Any]
+    if choice is None:
+        error = reply.error or f"the reply is none of {', '.join(template.choices)}"
+        decision = {"verdict": "UNSCORED", "decided_by": "none", "score": None, "error": error}
+    elif template.kind == "rubric":
+        decision = {"verdict": None, "score": float(choice) / 5, "raw_score": float(choice)}
+    else:
+        decision = {"verdict": choice, "score": float(choice == "YES")}
+    votes = [choice] if choice else []
+    known = {"decided_by": "model", "votes": votes, "raw_reply": reply.text, "confidence": reply.confidence}
+    return Verdict(id=sample.id, template_id=template.id, **(known | decision))
+
+
+def load_tiny_judge() -> tuple[Callable[[list[str], Template], list[Reply]], str]:
+    """The shipped judge as (ask, judge_id); one forward pass a batch, deterministic.
+
+    Raises:
+        InputError: the weights are missing or their hash differs.
+    """
+    from ..models.load import load_judge, model_hash
+
+    model, tokenizer = load_judge()
+    return partial(local_replies, model, tokenizer), f"tiny@{model_hash('tiny:judge')}"
+
+
+def local_replies(model: Any, tokenizer: Any, prompts: list[str], template: Template) -> list[Reply]:
+    """Replies of a causal language model: the likeliest choice, its probability among the choices as confidence.
+
+    Only the logits of the choices' first tokens are compared, at the one position after the prompt.
+
+    Raises:
+        InputError: the tokenizer gives two choices the same first token.
+    """
+    import torch
+
+    starts = [tokenizer(choice, add_special_tokens=False).input_ids[0] for choice in template.choices]
+    if len(set(starts)) < len(starts):
+        raise InputError(f"this judge's tokenizer cannot tell {', '.join(template.choices)} apart by one token")
+    chats = [
+        tokenizer.apply_chat_template([{"role": "user", "content": prompt}], tokenize=False, add_generation_prompt=True)
+        for prompt in prompts
+    ]
+    order = sorted(range(len(chats)), key=lambda index: len(chats[index]))
+    replies: dict[int, Reply] = {}
+    for first in range(0, len(order), BATCH):
+        batch = order[first : first + BATCH]
+        texts = [chats[index] for index in batch]
+        encoded = tokenizer(texts, padding=True, padding_side="left", add_special_tokens=False, return_tensors="pt")
+        inputs = {name: encoded[name].to(model.device) for name in ("input_ids", "attention_mask")}
+        positions = (inputs["attention_mask"].cumsum(-1) - 1).clamp(min=0)
+        with torch.inference_mode():
+            logits = model(**inputs, position_ids=positions, logits_to_keep=1).logits[:, -1]
+        probabilities = logits[:, starts].float().softmax(-1).cpu()
+        for index, row in zip(batch, probabilities.tolist(), strict=True):
+            best = max(range(len(row)), key=row.__getitem__)
+            finite = all(map(math.isfinite, row))
+            failure = Reply(None, error="the judge's logits are not finite")
+            replies[index] = Reply(template.choices[best], row[best]) if finite else failure
+    return [replies[index] for index in range(len(prompts))]
+
+
+def server_url(url: str) -> str:
+    """The URL of the API: `/v1` is added where only host and port are given."""
+    url = url.rstrip("/")
+    return url if re.search(r"//[^/]+/", url) else f"{url}/v1"
+
+
+def api_key() -> str:
+    """The judge server's key, from the environment; never printed."""
+    return os.environ.get("MEDIX_LITE_JUDGE_API_KEY") or os.environ.get("OPENAI_API_KEY") or "none"
+
+
+def describe_error(error: BaseException) -> str:
+    """Class and HTTP status; the server's own message may quote the key or the prompt."""
+    status = getattr(error, "status_code", None)
+    return type(error).__name__ + (f" (HTTP {status})" if status else "")
+
+
+def check_server(url: str, model: str, timeout: float = 10.0) -> str:
+    """What the server says stands behind `model` (its `root`, or the name again).
+
+    Raises:
+        InputError: the server does not answer, refuses the key, or does not list the model.
+    """
+    from openai import OpenAI
+
+    try:
+        with OpenAI(base_url=url, api_key=api_key(), timeout=timeout, max_retries=1) as client:
+            served = {entry.id: entry for entry in client.models.list()}
+    except Exception as error:  # whatever stands there instead of a model server
+        refused = getattr(error, "status_code", None) in (401, 403)
+        advice = "set MEDIX_LITE_JUDGE_API_KEY" if refused else "start it or mend the URL"
+        raise InputError(f"judge server {url} gives no list of models: {describe_error(error)}; {advice}") from error
+    if model not in served:
+        raise InputError(f"judge server {url} does not serve {model!r}; it serves {', '.join(served) or 'nothing'}")
+    return str(getattr(served[model], "root", None) or model)
+
+
+def openai_judge(
+    model: str, url: str, *, timeout: float = 30.0, attempts: int = 4, longest_wait: float = 8.0
+) -> Callable[[list[str], Template], list[Reply]]:
+    """A function that asks an OpenAI-compatible server, `CONCURRENCY` requests at a time.
+
+    Args:
+        timeout: seconds for one request.
+        attempts: tries in all for time-outs, dropped connections, HTTP 429 and 5xx.
+        longest_wait: seconds of back-off between two tries, at most.
+    """
+
+    def ask(prompts: list[str], template: Template) -> list[Reply]:
+        # A thread of its own, because a notebook already runs an event loop in this one.
+        with ThreadPoolExecutor(1) as pool:
+            work = _ask_server(prompts, template, model, url, timeout, attempts, longest_wait)
+            return pool.submit(asyncio.run, work).result()
+
+    return ask
+
+
+async def _ask_server(
+    prompts: list[str], template: Template, model: str, url: str, timeout: float, attempts: int, longest_wait: float
+) -> list[Reply]:
+    import openai
+    from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+
+    retryable = (openai.APITimeoutError, openai.APIConnectionError, openai.RateLimitError, openai.InternalServerError)
+    structured = {"structured_outputs": {"choice": list(template.choices)}}
+    extras: dict[str, Any] = {"extra_body": structured, "logprobs": True}
+    gate = asyncio.Semaphore(CONCURRENCY)
+
+    async def request(client: openai.AsyncOpenAI, prompt: str, options: dict[str, Any]) -> Reply:
+        retrying = AsyncRetrying(
+            retry=retry_if_exception_type(retryable),
+            stop=stop_after_attempt(attempts),
+            wait=wait_random_exponential(0.5, max=longest_wait),
+            reraise=True,
+        )
+        async for attempt in retrying:
+            with attempt:
+                completion = await client.chat.completions.create(
+                    model=model, messages=[{"role": "user", "content": prompt}], temperature=0, max_tokens=8, **options
+                )
+        return _read_completion(completion)
+
+    async def one(client: openai.AsyncOpenAI, prompt: str) -> Reply:
+        async with gate:
+            try:
+                try:
+                    return await request(client, prompt, extras)
+                except (openai.BadRequestError, openai.UnprocessableEntityError):
+                    return await request(client, prompt, {})  # a server that knows neither field
+            except Exception as error:  # one item's failure is that item's: the others keep their verdicts
+                return Reply(None, error=describe_error(error))
+
+    async with openai.AsyncOpenAI(base_url=url, api_key=api_key(), timeout=timeout, max_retries=0) as client:
+        return await asyncio.gather(*(one(client, prompt) for prompt in prompts))
+
+
+def _read_completion(completion: Any) -> Reply:
+    try:
+        choice = completion.choices[0]
+        text = choice.message.content
+        tokens = choice.logprobs.content if getattr(choice, "logprobs", None) else None
+    except (AttributeError, TypeError, IndexError):
+        return Reply(None, error="the server's reply is no chat completion")
+    if not isinstance(text, str):
+        return Reply(None, error="the server's reply has no text")
+    confidence = math.exp(min(0.0, sum(token.logprob for token in tokens))) if tokens else None
+    return Reply(text, confidence)

@@ -1,0 +1,119 @@
+"""Reading short answers: normal form, negation, sides, quantities. For the verdict tiers and the semantic vetoes."""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import NamedTuple
+
+NUMBER_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+LENGTH, MASS = "length", "mass"
+
+
+class Unit(NamedTuple):
+    """A unit with its dimension and its size in that dimension's base unit (mm, mg)."""
+
+    dimension: str
+    size: Decimal
+
+
+UNITS = {
+    name: Unit(dimension, Decimal(size))
+    for names, dimension, size in (
+        ("mm millimeter millimetre", LENGTH, "1"),
+        ("cm centimeter centimetre", LENGTH, "10"),
+        ("m meter metre", LENGTH, "1000"),
+        ("mcg ug μg microgram", MASS, "0.001"),
+        ("mg milligram", MASS, "1"),
+        ("g gram", MASS, "1000"),
+    )
+    for name in names.split()
+}
+
+_NUMBER = r"[-+]?(?:(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]+)?|\.[0-9]+)"
+_WORD_NUMBER = rf"{_NUMBER}|\b(?:{'|'.join(NUMBER_WORDS)})\b"
+_UNIT = r"[a-zμ°%][a-zμ°%/]*"
+_QUANTITY = re.compile(
+    rf"(?:(?:about|approximately|around|roughly|exactly|~) ?)?(?P<number>{_WORD_NUMBER})[ -]?(?P<unit>{_UNIT})?"
+    r"(?: (?:in (?:size|diameter|length|width)|wide|long))?"
+)
+_MENTION = re.compile(rf"(?P<number>{_WORD_NUMBER})[ -]?(?P<unit>{_UNIT})?")
+_NEGATION = re.compile(
+    r"\b(?:no|not|non|none|never|neither|nor|without|absent|absence|negative|denies|free of|ruled? out|cannot)\b|n't\b"
+)
+_UNREMARKABLE = re.compile(r"\b(?P<denied>(?:not|isn't)(?: an?| quite)? )?(?:normal|unremarkable|healthy|clear)\b")
+_SIDE = re.compile(r"\b(left|right|bilateral(?:ly)?|both)\b")
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A number with its unit.
+
+    Attributes:
+        value: in the base unit of its dimension (mm, mg), or as printed.
+        dimension: "length", "mass", another unit's own word, or "" where no unit is printed.
+        step: the weight of the last printed digit, in the same unit: 5.0 cm has step 1 mm.
+    """
+
+    value: Decimal
+    dimension: str
+    step: Decimal
+
+
+def _fold_character(character: str) -> str:
+    # Plain NFKC would read 10⁵ as 105 and 5½ as 51/2.
+    kind = unicodedata.decomposition(character).partition(" ")[0]
+    folded = unicodedata.normalize("NFKC", character)
+    return {"<super>": f"^{folded}", "<fraction>": f" {folded}"}.get(kind, folded)
+
+
+def normalise(text: str) -> str:
+    """The form in which answers are compared: Unicode-folded, casefolded, one line, no closing full stop, no quotes.
+
+    Only what carries no meaning goes: ".5", "1:1000", "T4:N1", "Rh-" and "B" keep all their characters.
+
+    >>> normalise('  **Pleural   Effusion.** '), normalise(".5"), normalise("T4:N1")
+    ('pleural effusion', '.5', 't4:n1')
+    """
+    folded = text if text.isascii() else unicodedata.normalize("NFC", "".join(map(_fold_character, text)))
+    kinds = zip(folded, map(unicodedata.category, folded), strict=True)
+    kept = ("-" if kind == "Pd" or character == "−" else character for character, kind in kinds if kind != "Cf")
+    flat = " ".join("".join(kept).replace("’", "'").casefold().split())
+    quotes = "*`\"'“”"
+    return flat.strip(quotes).rstrip(".!;, ").strip(quotes).strip()
+
+
+def is_negated(text: str) -> bool:
+    """Whether normalised text denies something or calls it normal ("no effusion", "normal"; not "not normal")."""
+    text = _UNREMARKABLE.sub(lambda found: "abnormal" if found["denied"] else "no abnormality", text)
+    return bool(_NEGATION.search(text))
+
+
+def sides(text: str) -> frozenset[str]:
+    """Sides that normalised text names; "both" and "bilateral" name two."""
+    found = frozenset(_SIDE.findall(text))
+    return frozenset({"left", "right"}) if found - {"left", "right"} else found
+
+
+def find_unit(word: str) -> Unit | None:
+    """The unit of length or mass that a normalised word names, or None."""
+    return UNITS.get(word) or UNITS.get(word.removesuffix("s"))
+
+
+def _quantity(number: str, unit: str | None) -> Quantity:
+    digits = str(NUMBER_WORDS.index(number)) if number in NUMBER_WORDS else number.replace(",", "")
+    decimals = len(digits.partition(".")[2])
+    known = find_unit(unit or "") or Unit((unit or "").removesuffix("s"), Decimal(1))
+    return Quantity(Decimal(digits) * known.size, known.dimension, Decimal(1).scaleb(-decimals) * known.size)
+
+
+def read_quantity(text: str) -> Quantity | None:
+    """The quantity that is the whole of a normalised text, or None: "about 5 mm", "three", ".5", but not "5-10 mm"."""
+    found = _QUANTITY.fullmatch(text)
+    return _quantity(found["number"], found["unit"]) if found else None
+
+
+def quantities(text: str) -> frozenset[tuple[Decimal, str]]:
+    """Every number in a normalised text as (value in base unit, dimension), "" where no known unit follows."""
+    found = (_quantity(match["number"], match["unit"]) for match in _MENTION.finditer(text))
+    return frozenset((q.value, q.dimension if q.dimension in (LENGTH, MASS) else "") for q in found)

@@ -1,0 +1,276 @@
+"""`Verdict`, and the tiers that decide one without a model. In: a Sample and an answer. Out: a Verdict, or None.
+
+The tiers decide only what they can decide soundly, in the order exact, option, number, lexicon; a model does the rest.
+"""
+
+import re
+import string
+import unicodedata
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from functools import cache
+from typing import Literal
+
+from pydantic import BaseModel
+
+from ..samples import Sample
+from .text import LENGTH, MASS, Quantity, find_unit, is_negated, normalise, read_quantity, sides
+
+Decider = Literal["exact", "option", "number", "lexicon", "model", "none"]
+Answer = Literal["YES", "NO"]
+LONGEST = 2_000  # characters: a longer answer is an essay, and only the exact tier looks at it
+
+_LEAD = re.compile(
+    r"(?:so|thus|therefore|hence),? |i (?:would )?(?:choose|pick|select) |(?:it|this|that) is |it's |there (?:is|are) "
+    r"|(?:the |this )?(?:image|picture|scan|film|phantom) shows |evidence of "
+    r"|(?:it |this )?shows |(?:most )?consistent with "
+    r"|(?:the |my )?(?:(?:correct|best|right|final) )*(?:answer|option|choice|diagnosis)(?: is| would be)?:? "
+)
+_ARTICLE = re.compile(r"(?:an?|the) ")
+_TAIL = re.compile(r" (?:is|are) (?:present|seen|visible)$")
+_DENIAL = re.compile(r"(?:no (?:evidence|signs?) of|absence of|negative for|without|free of|no|not) (?P<rest>.+)")
+_LIST = re.compile(r",\s+|;|\bor\b|\band\b")
+
+
+class Verdict(BaseModel):
+    """Whether an answer agrees with its reference (the `verdicts` file format).
+
+    Attributes:
+        verdict: YES, NO or UNSCORED (nothing could decide); None for a rubric.
+        decided_by: the tier, "model", or "none" for UNSCORED.
+        score: 1, 0 or rubric/5; None if UNSCORED.
+        raw_score: the rubric's mark 0-5, where there is one.
+        votes: the replies that were counted.
+        confidence: the model's probability of its reply, 0-1.
+    """
+
+    id: str
+    sample_index: int = 0
+    verdict: Literal["YES", "NO", "UNSCORED"] | None
+    decided_by: Decider
+    score: float | None
+    raw_score: float | None = None
+    votes: list[str] = []
+    confidence: float | None = None
+    judge_id: str = "rules"
+    template_id: str = "base"
+    raw_reply: str | None = None
+    error: str | None = None
+
+
+def decide_by_rules(sample: Sample, answer: str | None, template_id: str = "base") -> Verdict | None:
+    """The verdict of the first tier that can decide, or None where none can. Never raises on any string."""
+    answer = answer or ""
+    tiers: dict[Decider, Callable[[Sample, str], Answer | None]]
+    tiers = {"exact": decide_exact, "option": decide_option, "number": decide_number, "lexicon": decide_words}
+    for tier, decide in tiers.items():
+        decision = decide(sample, answer) if tier == "exact" or len(answer) <= LONGEST else None
+        if decision:
+            return rule_verdict(sample, decision, tier, template_id)
+    return None
+
+
+def rule_verdict(sample: Sample, decision: Answer, tier: Decider, template_id: str) -> Verdict:
+    """A YES or NO that needed no model."""
+    score = float(decision == "YES")
+    return Verdict(id=sample.id, verdict=decision, decided_by=tier, score=score, template_id=template_id)
+
+
+def decide_exact(sample: Sample, answer: str) -> Answer | None:
+    """YES if the normalised answer is an accepted one; NO if there is no answer or nothing but punctuation."""
+    text = normalise(answer)
+    if text and text in {normalise(reference) for reference in sample.accepted()}:
+        return "YES"
+    # "-" stays open: it is a way to write "negative".
+    if text != "-" and all(unicodedata.category(character).startswith(("P", "Z", "C")) for character in text):
+        return "NO"
+    return None
+
+
+def strip_lead(text: str) -> str:
+    """Normalised text without "the answer is", "option", "there is" in front."""
+    while found := _LEAD.match(text):
+        text = text[found.end() :]
+    return text
+
+
+def decide_option(sample: Sample, answer: str) -> Answer | None:
+    """Compare the option that the answer picks with the right one; picking two different options is NO."""
+    options = [normalise(option) for option in sample.options or []]
+    if not 1 < len(options) <= 26:
+        return None
+    accepted = {normalise(reference) for reference in sample.accepted()}
+    right = {i for i, option in enumerate(options) if option in accepted}
+    if not right:  # a data set may give the label as the reference
+        right = {i for i in range(len(options)) if string.ascii_lowercase[i] == normalise(sample.reference)}
+    text = normalise(answer)
+    claimed = claimed_options(text, options) or claimed_options(strip_lead(text), options)
+    if not right or claimed is None:
+        return None
+    return "YES" if len(claimed) == 1 and claimed <= right else "NO"
+
+
+def claimed_options(text: str, options: list[str]) -> set[int] | None:
+    """Indices of the options that a normalised answer picks, or None where that is not plain.
+
+    >>> claimed_options("b. effusion", ["pneumonia", "effusion"]), claimed_options("a or b", ["pneumonia", "effusion"])
+    ({1}, {0, 1})
+    """
+    labels = string.ascii_lowercase[: len(options)]
+    label = rf"(?:option )?[(\[]?([{labels}])[)\]]?"
+    if (one := _one_option(text, options, labels, label)) is not None:
+        return {one}
+    listed = [_one_option(part.strip(), options, labels, label) for part in _LIST.split(text.removeprefix("both "))]
+    if len(listed) > 1 and (several := {index for index in listed if index is not None}) and None not in listed:
+        return several
+    spelled = [rf"(?<!\w){re.escape(option)}(?!\w)" for option in options]
+    enumerated = {i for i, name in enumerate(labels) if re.search(rf"(?<!\w){name}[.):]+ *{spelled[i]}", text)}
+    if len(enumerated) > 1:
+        return enumerated
+    if re.fullmatch(rf"{label}(?:[,/& ]\s*{label})+", text):
+        return {labels.index(name) for name in re.findall(rf"(?<!\w)[{labels}](?!\w)", text)}
+    if re.fullmatch(r"(?:both|all|any|either)(?: of)?(?: the)?(?: above| options| them)?", text):
+        return set(range(len(options)))
+    contrast = re.fullmatch(r"not (?P<other>.+?),? but (?:rather )?(?P<own>.+)", text) or re.fullmatch(
+        r"(?P<own>.+?),? (?:and not|not|rather than|instead of) (?P<other>.+)", text
+    )
+    if contrast:
+        own, other = (_one_option(strip_lead(contrast[part]), options, labels, label) for part in ("own", "other"))
+        return {own} if own is not None and other is not None and own != other else None
+    led = re.match(rf"{label}(?:[.):,-]+\s*|\s+(?=because|since|as\b))(?P<rest>.+)", text)
+    if led is None:
+        trailed = re.fullmatch(rf"(?P<own>.+?),? [(\[]?(?:option )?([{labels}])[)\]]?", text)
+        index = _one_option(trailed["own"], options) if trailed else None
+        return None if trailed is None or index is None else {index, labels.index(trailed[2])}
+    picked, rest = labels.index(led[1]), led["rest"]
+    if (named := _one_option(rest, options)) is not None:
+        return {picked, named}
+    reasoned = re.match(rf"(?:{re.escape(options[picked])}(?!\w)|because|since|as\b)", rest)
+    others = any(re.search(pattern, rest) for i, pattern in enumerate(spelled) if i != picked)
+    hedged = re.search(rf"\b(?:or|and|not) (?:option )?[(\[]?[{labels}][)\]]?(?!\w)", rest)
+    return {picked} if reasoned and not others and not hedged else None
+
+
+def _one_option(text: str, options: list[str], labels: str = "", label: str = "") -> int | None:
+    """Index of the option that the whole text is, by its own text or (if `labels` is given) by its label."""
+    bare = _without_article(text)
+    by_text = next((i for i, option in enumerate(options) if option in (text, bare)), None)
+    found = re.fullmatch(rf"{label}[.:]?", text) if labels else None
+    by_label = labels.index(found[1]) if found else None
+    if by_text is not None and by_label is not None and by_text != by_label:
+        return None  # blood groups: is "B" the text or the label?
+    return by_label if by_text is None else by_text
+
+
+def _without_article(text: str) -> str:
+    return _ARTICLE.sub("", text, count=1) if _ARTICLE.match(text) else text
+
+
+def decide_number(sample: Sample, answer: str) -> Answer | None:
+    """Compare quantities: mm/cm/m and mcg/mg/g convert, and the reference's last printed digit gives the tolerance."""
+    if read_quantity(normalise(sample.reference)) is None:
+        return None
+    wanted = [q for reference in sample.accepted() if (q := read_quantity(normalise(reference)))]
+    given = [read_quantity(strip_lead(part.strip())) for part in _LIST.split(normalise(answer)) if part.strip()]
+    known = [q for q in given if q is not None]
+    if not known or len(known) < len(given):
+        return None
+    if len({(q.value, q.dimension) for q in known}) > 1:
+        return "NO"
+    outcomes = [_same_quantity(known[0], reference, normalise(sample.question)) for reference in wanted]
+    return _any_yes(outcomes)
+
+
+def _any_yes(outcomes: Iterable[bool | None]) -> Answer | None:
+    outcomes = list(outcomes)
+    return "YES" if True in outcomes else None if None in outcomes or not outcomes else "NO"
+
+
+def _same_quantity(given: Quantity, wanted: Quantity, question: str) -> bool | None:
+    """Whether both are the same within the wanted one's printed precision; None where the units leave it open."""
+    if given.dimension != wanted.dimension:
+        words = re.findall(r"[^\W\d_]+", question)
+        asked = {unit for word in words if (unit := find_unit(word)) and unit.dimension == wanted.dimension}
+        if not given.dimension and len(asked) == 1:  # "5" for "5 mm", asked "how many mm"
+            given = replace(given, value=given.value * asked.pop().size)
+        elif {given.dimension, wanted.dimension} == {LENGTH, MASS}:
+            return False
+        elif wanted.dimension or given.dimension not in {word.removesuffix("s") for word in words}:
+            return None  # but "3 nodules" for "3", asked "how many nodules", is comparable
+    if not wanted.dimension and wanted.step >= 1:  # a count
+        return given.value == wanted.value
+    return abs(given.value - wanted.value) < wanted.step / 2
+
+
+def decide_words(sample: Sample, answer: str) -> Answer | None:
+    """Yes/no references, sides, and synonyms of the lexicon's tier forms."""
+    text = strip_lead(normalise(answer))
+    return _decide_yes_no(sample, text) or _decide_side(sample, text) or _decide_synonym(sample, text)
+
+
+def _decide_yes_no(sample: Sample, text: str) -> Answer | None:
+    reference = normalise(sample.reference)
+    first = re.match(r"(yes|no)\b(?P<rest>.*)", text)
+    if reference not in ("yes", "no") or first is None:
+        return None
+    standing = set(re.findall(r"\b(yes|no)\b(?=\s*(?:[.,;:!?/)]|$|and\b|or\b|but\b))", text))
+    if len(standing | {first[1]}) == 2:
+        return "NO"
+    # "yes, there is no effusion" and "no, an effusion is present" may contradict themselves.
+    affirmed = re.search(r"\b(?:present|seen|visible)\b", first["rest"])
+    against = is_negated(first["rest"]) if first[1] == "yes" else affirmed
+    return None if against else "YES" if first[1] == reference else "NO"
+
+
+def _decide_side(sample: Sample, text: str) -> Answer | None:
+    wanted, given = sides(normalise(sample.reference)), sides(text)
+    if len(wanted) != 1 or not given or is_negated(text):
+        return None
+    side = r"(?:(?:on|in|at) )?(?:the |its )?(?:left|right)(?:[ -](?:hand|sided?))?(?: (?P<noun>\w+))?"
+    only_side = re.fullmatch(side, normalise(sample.reference))
+    if given != wanted and (only_side or not given & wanted):
+        return "NO"
+    same = re.fullmatch(side, text)
+    if not only_side or not same:
+        return None
+    nouns = {None, "side", only_side["noun"], *re.findall(r"\w+", normalise(sample.question))}
+    return "YES" if same["noun"] in nouns else None
+
+
+@cache
+def tier_index() -> dict[str, frozenset[str]]:
+    """Normalised tier form -> names of the lexicon concepts that it stands for."""
+    from ..tiny_world.lexicon import load_lexicon
+
+    index: dict[str, frozenset[str]] = {}
+    for name, concept in load_lexicon().items():
+        for form in map(normalise, concept.forms("tier")):
+            index[form] = index.get(form, frozenset()) | {name}
+    return index
+
+
+def _meaning(text: str) -> tuple[frozenset[str], bool]:
+    """Concepts that the whole normalised text may stand for (empty: unknown), and whether it denies them."""
+    index = tier_index()
+    bare = _TAIL.sub("", text)
+    for candidate in (text, bare, _without_article(bare)):
+        if candidate in index:
+            return index[candidate], False
+    denial = _DENIAL.fullmatch(bare)
+    return (index.get(_without_article(denial["rest"]), frozenset()), True) if denial else (frozenset(), False)
+
+
+def _decide_synonym(sample: Sample, text: str) -> Answer | None:
+    listed = [_meaning(part.strip()) for part in _LIST.split(text)]
+    if len(listed) > 1 and all(found and not denied for found, denied in listed):
+        return None if frozenset.intersection(*(found for found, _ in listed)) else "NO"
+    given, denied = _meaning(text)
+    if not given or not _meaning(normalise(sample.reference))[0]:
+        return None
+    outcomes: list[bool | None] = []
+    for concepts, reference_denied in (_meaning(normalise(reference)) for reference in sample.accepted()):
+        if denied == reference_denied and (not denied or given & concepts):
+            outcomes.append(bool(given & concepts))
+        else:  # "no pneumonia" contradicts "pneumonia", but says nothing about "effusion"
+            outcomes.append(False if given & concepts else None)
+    return _any_yes(outcomes)

@@ -1,0 +1,1 @@
+"""Models: build the tiny ones, load any of them, export."""

@@ -1,0 +1,116 @@
+"""Load policy, judge and embedder: the tiny ones with their hashes checked, or Hub models at a pinned revision.
+
+`trust_remote_code` is never passed, and only safetensors are read.
+"""
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from ..files import DATA, InputError, read_json, sha256_of
+
+TINY = DATA / "models"
+
+
+def check_manifest(folder: Path) -> None:
+    """Compare the files of a tiny model with the manifest beside it.
+
+    Raises:
+        InputError: a file is missing or its hash differs.
+    """
+    manifest = folder.parent / "manifest.json"
+    if not manifest.exists():
+        raise InputError(f"{manifest} is missing; rebuild the tiny models with `medix-lite build-tiny`")
+    for name, expected in read_json(manifest)["files"].items():
+        path = folder.parent / name
+        if path.is_relative_to(folder):
+            if not path.exists():
+                raise InputError(f"{path} is missing; restore it from git or run `medix-lite build-tiny`")
+            if sha256_of(path) != expected:
+                raise InputError(f"{path} differs from its hash in {manifest}; restore it from git or run `medix-lite build-tiny`")
+
+
+def resolve_model(path: str, revision: str | None) -> tuple[str, dict[str, Any]]:
+    """Where to load from: a local folder (`tiny:policy` is the shipped one) or a Hub id, which needs a pinned revision."""
+    folder = TINY / path.removeprefix("tiny:") if path.startswith("tiny:") else Path(path)
+    if folder.is_dir():
+        if (folder.parent / "manifest.json").exists():
+            check_manifest(folder)
+        return str(folder), {"local_files_only": True}
+    if path.startswith("tiny:") or path.startswith((".", "/")):
+        raise InputError(f"no model at {folder}; check the path or run `medix-lite build-tiny`")
+    if not revision:
+        raise InputError(f"model {path!r} has no pinned revision; give the commit of the Hub repository")
+    return path, {"revision": revision}
+
+
+def load_policy(path: str = "tiny:policy", *, revision: str | None = None, adapter: Path | str | None = None, dtype: str = "float32", device: str = "cpu") -> tuple[Any, Any]:
+    """A Qwen3-VL policy and its processor, in eval mode.
+
+    Args:
+        path: `tiny:policy`, a local folder, or a Hub id.
+        revision: commit of the Hub repository.
+        adapter: folder of a LoRA adapter to put on top.
+        dtype: name of a torch dtype.
+        device: `cpu` or `cuda`.
+
+    Raises:
+        InputError: nothing there, a hash differs, or a Hub id without a revision.
+    """
+    import torch
+    from transformers import AutoModelForImageTextToText, AutoProcessor
+
+    where, options = resolve_model(path, revision)
+    model = AutoModelForImageTextToText.from_pretrained(where, dtype=getattr(torch, dtype), use_safetensors=True, **options)
+    processor = AutoProcessor.from_pretrained(where, **options)
+    processor.tokenizer.padding_side = "left"
+    if adapter is not None:
+        from peft import PeftModel
+
+        if not (Path(adapter) / "adapter_model.safetensors").exists():
+            raise InputError(f"no adapter at {adapter}; train one first (notebook 03 or `medix-lite train`)")
+        model = PeftModel.from_pretrained(model, str(adapter), use_safetensors=True)
+    return model.to(device).eval(), processor
+
+
+def load_unsloth(choice: Any, *, rank: int, alpha: int) -> tuple[Any, Any]:
+    """A policy with a fresh LoRA adapter through Unsloth (GPU only). Unsloth must be imported before trl, transformers and peft."""
+    from unsloth import FastVisionModel  # isort: skip
+
+    if not choice.revision:
+        raise InputError(f"model {choice.path!r} has no pinned revision; give the commit of the Hub repository")
+    model, processor = FastVisionModel.from_pretrained(
+        choice.path, revision=choice.revision, load_in_4bit=choice.load_in_4bit, use_gradient_checkpointing="unsloth", trust_remote_code=False
+    )
+    model = FastVisionModel.get_peft_model(
+        model, finetune_vision_layers=False, finetune_language_layers=True, r=rank, lora_alpha=alpha, lora_dropout=0, bias="none", random_state=0
+    )
+    return model, processor
+
+
+@cache
+def load_judge(path: str = "tiny:judge", revision: str | None = None) -> tuple[Any, Any]:
+    """A causal language model and its tokenizer, for judging; loaded once in a process."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    where, options = resolve_model(path, revision)
+    model = AutoModelForCausalLM.from_pretrained(where, dtype=torch.float32, use_safetensors=True, **options)
+    tokenizer = AutoTokenizer.from_pretrained(where, padding_side="left", **options)
+    return model.eval(), tokenizer
+
+
+@cache
+def load_embedder(path: str = "tiny:embedder", revision: str | None = None) -> Any:
+    """A `SentenceTransformer` on the CPU; loaded once in a process."""
+    from sentence_transformers import SentenceTransformer
+
+    where, options = resolve_model("tiny:embedder" if path == "tiny" else path, revision)
+    return SentenceTransformer(where, device="cpu", **options)
+
+
+def model_hash(path: str = "tiny:policy") -> str:
+    """The first 12 digits of the hash of a local model's weights; `unhashed` for a Hub id."""
+    folder = TINY / path.removeprefix("tiny:") if path.startswith("tiny:") else Path(path)
+    weights = folder / "model.safetensors"
+    return sha256_of(weights)[:12] if weights.exists() else "unhashed"

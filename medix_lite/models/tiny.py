@@ -1,0 +1,280 @@
+"""Build the three tiny models from scratch, from a seed: policy (Qwen3-VL), judge (Qwen3), embedder (static).
+
+In: the tiny world. Out: a folder of safetensors and `manifest.json`, which holds the hash of every file.
+"""
+
+import math
+import shutil
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..files import InputError, sha256_of, write_json, write_text
+from ..judging.templates import BASE, MIMIC, REWARD, render
+from ..modalities import MODALITIES
+from ..responses import build_prompt
+from ..samples import Sample
+from ..tiny_world.questions import generate
+from .judge_data import judge_examples, synonym_pairs
+from .warmup import write_response
+
+PAD, START, END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
+VISION = ("<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>")
+MARKS = ("<think>", "</think>", "<answer>", "</answer>", *(f"<{tag}>" for tag in MODALITIES))
+CHAT_TEMPLATE = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n"
+    "{% if m.content is string %}{{ m.content }}{% else %}{% for c in m.content %}"
+    "{% if c.type == 'image' %}<|vision_start|><|image_pad|><|vision_end|>{% elif c.type == 'text' %}{{ c.text }}{% endif %}"
+    "{% endfor %}{% endif %}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+VOCABULARY, PATCH, IMAGE_SIZE = 900, 8, 64
+
+
+def train_tokenizer(texts: Iterable[str], vocabulary: int = VOCABULARY) -> Any:
+    """A byte-level BPE tokenizer (`PreTrainedTokenizerFast`) with Qwen's chat marks; tags and grammar marks are one token each."""
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    bpe = Tokenizer(models.BPE())
+    digits, bytes_ = pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bpe.pre_tokenizer = pre_tokenizers.Sequence([digits, bytes_])
+    bpe.decoder = decoders.ByteLevel()
+    special = [PAD, START, END, *VISION]
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary, special_tokens=special, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
+    )
+    bpe.train_from_iterator(texts, trainer)
+    bpe.add_tokens([AddedToken(mark, special=False, normalized=False) for mark in MARKS])
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=bpe, pad_token=PAD, eos_token=END, padding_side="left", additional_special_tokens=[START, *VISION],
+        clean_up_tokenization_spaces=False, model_max_length=4096,
+    )  # fmt: skip
+    tokenizer.chat_template = CHAT_TEMPLATE
+    return tokenizer
+
+
+def make_processor(tokenizer: Any) -> Any:
+    """A `Qwen3VLProcessor` for pictures of any size; the tiny profile feeds it 64 x 64 pixels, which make 16 image tokens."""
+    from transformers import Qwen2VLImageProcessor, Qwen3VLProcessor, Qwen3VLVideoProcessor
+
+    shape = {"patch_size": PATCH, "temporal_patch_size": 2, "merge_size": 2}
+    size = {"shortest_edge": IMAGE_SIZE**2, "longest_edge": IMAGE_SIZE**2}
+    image = Qwen2VLImageProcessor(size=size, **shape)
+    return Qwen3VLProcessor(
+        image_processor=image, tokenizer=tokenizer, video_processor=Qwen3VLVideoProcessor(size=size, **shape), chat_template=CHAT_TEMPLATE
+    )
+
+
+def policy_config(tokenizer: Any) -> Any:
+    """Configuration of the tiny Qwen3-VL: 4 layers of width 128, a 3-layer vision tower of width 96, about 1.7 M parameters."""
+    from transformers import Qwen3VLConfig
+
+    ids = {name: tokenizer.convert_tokens_to_ids(mark) for name, mark in zip(("start", "end", "image", "video"), VISION, strict=True)}
+    text = {
+        "vocab_size": len(tokenizer), "hidden_size": 128, "intermediate_size": 384, "num_hidden_layers": 4, "num_attention_heads": 4,
+        "num_key_value_heads": 2, "head_dim": 32, "max_position_embeddings": 4096, "pad_token_id": tokenizer.pad_token_id,
+        "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [6, 5, 5], "mrope_interleaved": True},
+        "eos_token_id": tokenizer.eos_token_id, "tie_word_embeddings": True,
+    }  # fmt: skip
+    vision = {
+        "depth": 3, "hidden_size": 96, "intermediate_size": 288, "num_heads": 4, "patch_size": PATCH, "out_hidden_size": 128,
+        "num_position_embeddings": (IMAGE_SIZE // PATCH) ** 2, "deepstack_visual_indexes": [0, 1],
+    }  # fmt: skip
+    return Qwen3VLConfig(
+        text_config=text, vision_config=vision, image_token_id=ids["image"], video_token_id=ids["video"],
+        vision_start_token_id=ids["start"], vision_end_token_id=ids["end"], tie_word_embeddings=True,
+    )  # fmt: skip
+
+
+def judge_config(tokenizer: Any) -> Any:
+    """Configuration of the tiny Qwen3 judge: 3 layers of width 128."""
+    from transformers import Qwen3Config
+
+    return Qwen3Config(
+        vocab_size=len(tokenizer), hidden_size=128, intermediate_size=384, num_hidden_layers=3, num_attention_heads=4,
+        num_key_value_heads=2, head_dim=32, max_position_embeddings=4096, tie_word_embeddings=True,
+        pad_token_id=tokenizer.pad_token_id, eos_token_id=tokenizer.eos_token_id, bos_token_id=None,
+    )  # fmt: skip
+
+
+def train(
+    model: Any, batches: Callable[[int], dict[str, Any]], steps: int, *, lr: float, what: str, progress: bool = True
+) -> list[float]:
+    """Supervised training with AdamW, warm-up over 5% and cosine decay. `batches(step)` returns the model's inputs with labels."""
+    import torch
+    from tqdm.auto import tqdm
+
+    optimizer = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=0.01, betas=(0.9, 0.98))
+    warm = max(1, steps // 20)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda i: min(1, (i + 1) / warm) * (0.5 * (1 + math.cos(math.pi * min(1, i / steps))) * 0.98 + 0.02)
+    )
+    model.train()
+    losses = []
+    bar = tqdm(range(steps), desc=what, disable=not progress, mininterval=5)
+    for step in bar:
+        loss = model(**batches(step)).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
+        losses.append(loss.item())
+        if step % 50 == 0:
+            bar.set_postfix(loss=f"{np.mean(losses[-50:]):.3f}")
+    model.eval()
+    return losses
+
+
+def build_policy(tokenizer: Any, seed: int, steps: int, pictures: int, batch: int = 32, progress: bool = True) -> tuple[Any, Any]:
+    """Warm up the tiny policy. Returns (model, processor)."""
+    import torch
+    from transformers import Qwen3VLForConditionalGeneration
+
+    torch.manual_seed(seed)
+    rng = np.random.default_rng(seed)
+    processor = make_processor(tokenizer)
+    model = Qwen3VLForConditionalGeneration(policy_config(tokenizer))
+    items = list(generate(pictures, "warmup", seed))
+    image_block = VISION[0] + VISION[2] * (IMAGE_SIZE // PATCH // 2) ** 2 + VISION[1]
+    pixels = [None if p is None else processor.image_processor(images=[p], return_tensors="pt")["pixel_values"].half() for _, p in items]
+    image_token = tokenizer.convert_tokens_to_ids(VISION[2])
+
+    def batches(step: int) -> dict[str, Any]:
+        chosen = rng.integers(len(items), size=batch)
+        rows, starts = [], []
+        for index in chosen:
+            sample = items[index][0]
+            block = image_block if pixels[index] is not None else ""
+            prompt = f"{START}user\n{block}{build_prompt(sample, 'compact')}{END}\n{START}assistant\n"
+            prompt_ids = tokenizer(prompt, add_special_tokens=False)["input_ids"]
+            rows.append(prompt_ids + tokenizer(write_response(sample, rng) + END, add_special_tokens=False)["input_ids"])
+            starts.append(len(prompt_ids))
+        width = max(map(len, rows))
+        ids = torch.full((batch, width), tokenizer.pad_token_id)
+        labels = torch.full((batch, width), -100)
+        for i, (row, start) in enumerate(zip(rows, starts, strict=True)):
+            ids[i, : len(row)] = torch.tensor(row)
+            labels[i, start : len(row)] = ids[i, start : len(row)]
+        mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows])
+        seen = [pixels[i] for i in chosen if pixels[i] is not None]
+        side = IMAGE_SIZE // PATCH
+        return {
+            "input_ids": ids, "attention_mask": mask, "labels": labels, "mm_token_type_ids": (ids == image_token).long(),
+            "pixel_values": torch.cat(seen).float(), "image_grid_thw": torch.tensor([[1, side, side]] * len(seen)),
+        }  # fmt: skip
+
+    train(model, batches, steps, lr=2e-3, what="policy", progress=progress)
+    model.generation_config.update(eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id, do_sample=True)
+    return model, processor
+
+
+def build_judge(tokenizer: Any, seed: int, steps: int, batch: int = 128, progress: bool = True) -> Any:
+    """Train the tiny judge to say YES or NO (reward and BASE templates) or 0 to 5 (MIMIC), in its compact prompts."""
+    import torch
+    from transformers import Qwen3ForCausalLM
+
+    torch.manual_seed(seed + 1)
+    rng = np.random.default_rng(seed + 1)
+    model = Qwen3ForCausalLM(judge_config(tokenizer))
+
+    def batches(step: int) -> dict[str, Any]:
+        rows = []
+        for sample, candidate, verdict in judge_examples(batch, rng):
+            template = MIMIC if verdict.isdigit() else (REWARD, BASE)[rng.integers(2)]
+            prompt = f"{START}user\n{render(template, sample, candidate, compact=True)}{END}\n{START}assistant\n"
+            rows.append((tokenizer(prompt, add_special_tokens=False)["input_ids"], tokenizer(verdict + END, add_special_tokens=False)["input_ids"]))
+        width = max(len(p) + len(v) for p, v in rows)
+        ids = torch.full((batch, width), tokenizer.pad_token_id)
+        labels = torch.full((batch, width), -100)
+        mask = torch.zeros((batch, width), dtype=torch.long)
+        for i, (prompt_ids, verdict_ids) in enumerate(rows):
+            row = prompt_ids + verdict_ids
+            ids[i, : len(row)], mask[i, : len(row)] = torch.tensor(row), 1
+            labels[i, len(prompt_ids) : len(row)] = torch.tensor(verdict_ids)
+        return {"input_ids": ids, "attention_mask": mask, "labels": labels}
+
+    train(model, batches, steps, lr=2e-3, what="judge", progress=progress)
+    model.generation_config.update(eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id, do_sample=False)
+    return model
+
+
+def build_embedder(tokenizer: Any, seed: int, epochs: int = 20) -> Any:
+    """Train a `SentenceTransformer` with static token embeddings on synonym pairs with near misses as hard negatives."""
+    import torch
+    from sentence_transformers import SentenceTransformer, losses
+    from sentence_transformers.sentence_transformer.modules import StaticEmbedding
+
+    torch.manual_seed(seed + 2)
+    rng = np.random.default_rng(seed + 2)
+    module = StaticEmbedding(tokenizer.backend_tokenizer, embedding_dim=64)
+    model = SentenceTransformer(modules=[module], device="cpu")
+    loss_function = losses.MultipleNegativesRankingLoss(model)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-2)
+    model.train()
+    for _ in range(epochs):
+        pairs = synonym_pairs(rng)
+        for start in range(0, len(pairs), 64):
+            columns = list(zip(*pairs[start : start + 64], strict=True))
+            features = [model.preprocess(list(column)) for column in columns]
+            loss = loss_function(features, None)
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+    return model.eval()
+
+
+def corpus(seed: int, n: int = 3000) -> Iterable[str]:
+    """Text for the tokenizer: prompts, responses, judge prompts and verdicts."""
+    rng = np.random.default_rng(seed)
+    for sample, _ in generate(n, "warmup", seed + 1, pictures=False):
+        yield build_prompt(sample, "compact")
+        yield write_response(sample, rng)
+    for sample, candidate, verdict in judge_examples(n, rng):
+        yield render(MIMIC if verdict.isdigit() else REWARD, sample, candidate, compact=True) + "\n" + verdict
+
+
+def build_tiny(out: Path, *, seed: int = 0, policy_steps: int = 1800, judge_steps: int = 900, pictures: int = 12000, progress: bool = True) -> dict[str, Any]:
+    """Build tokenizer, embedder, judge and policy into `out` and write the manifest of hashes.
+
+    Everything is built in a folder beside `out` and moved there at the end, so a killed build leaves the old models whole.
+
+    Raises:
+        InputError: `out` holds something that is not a set of tiny models.
+    """
+    import torch
+
+    out = Path(out)
+    if out.exists() and any(out.iterdir()) and not (out / "manifest.json").exists():
+        raise InputError(f"{out} is not empty and holds no tiny models; choose another folder")
+    started = time.perf_counter()
+    aside = out.with_name(out.name + ".building")
+    shutil.rmtree(aside, ignore_errors=True)
+    tokenizer = train_tokenizer(corpus(seed))
+    build_embedder(tokenizer, seed).save_pretrained(str(aside / "embedder"), create_model_card=False)
+    judge = build_judge(tokenizer, seed, judge_steps, progress=progress)
+    judge.to(torch.float16).save_pretrained(aside / "judge")
+    tokenizer.save_pretrained(aside / "judge")
+    policy, processor = build_policy(tokenizer, seed, policy_steps, pictures, progress=progress)
+    policy.to(torch.float16).save_pretrained(aside / "policy")
+    processor.save_pretrained(aside / "policy")
+    seconds = time.perf_counter() - started
+    settings = {"seed": seed, "policy_steps": policy_steps, "judge_steps": judge_steps, "pictures": pictures}
+    write_text(aside / "README.md", MODEL_CARD.format(**settings))
+    files = {str(p.relative_to(aside)): sha256_of(p) for p in sorted(aside.rglob("*")) if p.is_file() and p.name != "README.md"}
+    write_json(aside / "manifest.json", {"settings": settings, "files": files})
+    shutil.rmtree(out, ignore_errors=True)
+    aside.rename(out)
+    return {"seconds": round(seconds, 1), "megabytes": round(sum(p.stat().st_size for p in out.rglob("*") if p.is_file()) / 1e6, 2)}
+
+
+MODEL_CARD = """# Tiny models
+
+A Qwen3-VL policy, a Qwen3 judge and a static sentence embedder, trained from scratch on the tiny world's phantoms and
+lexicon by `medix-lite build-tiny --seed {seed}` ({policy_steps} policy steps, {judge_steps} judge steps, {pictures} warm-up
+samples). They exist to teach: they know nothing outside the tiny world. Research and education only, not for clinical use.
+Weights are half precision safetensors; `manifest.json` holds the SHA-256 of every file and loading checks it.
+"""

@@ -1,0 +1,142 @@
+"""Profiles: one name chooses models, sizes and rates for every notebook and command. A small YAML file, validated."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from .files import DATA, InputError, write_text
+
+FOLDER = DATA / "profiles"
+
+
+class Strict(BaseModel):
+    """Unknown fields are errors: a misspelt setting must not pass in silence."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class ModelChoice(Strict):
+    """A model: `tiny:NAME`, a folder, or a Hub id with the commit that pins it."""
+
+    path: str
+    revision: str | None = None
+    backend: Literal["transformers", "unsloth"] = "transformers"
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    load_in_4bit: bool = False
+
+
+class DataSizes(Strict):
+    """How many samples of each split; a source with fewer gives what it has."""
+
+    train: int = Field(gt=0)
+    probe: int = Field(gt=0)
+    test: int = Field(gt=0)
+
+
+class Training(Strict):
+    """Settings of the GRPO stage; rates are for LoRA."""
+
+    algorithm: Literal["grpo"] = "grpo"
+    steps: int = Field(gt=0)
+    learning_rate: float = Field(gt=0)
+    beta: float = Field(ge=0, description="weight of the KL penalty")
+    epsilon_low: float = 0.2
+    epsilon_high: float = 0.28
+    group_size: int = Field(ge=2)
+    prompts_per_step: int = Field(gt=0)
+    temperature: float = 1.0
+    max_grad_norm: float = 1.0
+    lora_rank: int = Field(gt=0)
+    lora_alpha: int = Field(gt=0)
+    warmup_steps: int = 0
+    save_every: int = 50
+    probe_every: int = 25
+
+
+class Evaluation(Strict):
+    """Settings of generation and scoring."""
+
+    batch_size: int = 64
+    copies: int = Field(8, ge=1, description="sampled responses for each question, for pass@k")
+
+
+class Memory(Strict):
+    """Estimated gigabytes and where each part lives."""
+
+    policy: str
+    rollouts: str
+    judge: str
+    embedder: str
+
+
+class Profile(Strict):
+    """Everything that differs between a laptop and a GPU machine."""
+
+    name: str
+    description: str
+    device: Literal["cpu", "cuda"]
+    policy: ModelChoice
+    judge: str
+    embedder: ModelChoice
+    reward: Literal["robust", "faithful"] = "robust"
+    prompt_style: Literal["compact", "full"] = "full"
+    image_size: int | None = Field(None, description="pictures are resized to this many pixels a side; null keeps them")
+    max_prompt_chars: int | None = Field(None, description="longer questions lose text from their start")
+    max_new_tokens: int = Field(gt=0)
+    data: DataSizes
+    training: Training
+    evaluation: Evaluation
+    memory: Memory
+
+
+def profile_names() -> list[str]:
+    """Names of the shipped profiles."""
+    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def load_profile(name: str, overrides: dict[str, Any] | None = None) -> Profile:
+    """A shipped profile by name, or one of your own by path (`*.yaml`).
+
+    Args:
+        overrides: dotted settings to change, such as `{"training.steps": 40}`.
+
+    Raises:
+        InputError: unknown name, unreadable file, unknown or invalid setting.
+    """
+    path = Path(name) if name.endswith((".yaml", ".yml")) else FOLDER / f"{name}.yaml"
+    if not path.is_file():
+        raise InputError(f"unknown profile {name!r}; use one of {', '.join(profile_names())}, or the path of a YAML file")
+    try:
+        fields = yaml.safe_load(path.read_text(encoding="utf-8"))
+        for key, value in (overrides or {}).items():
+            *parents, last = key.split(".")
+            place = fields
+            for parent in parents:
+                place = place[parent]
+            if not isinstance(place, dict) or (last not in place and not _is_setting(key)):
+                raise KeyError(key)
+            place[last] = value
+        return Profile.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise InputError(f"profile {path}: setting {'.'.join(map(str, first['loc']))!r}: {first['msg']}") from error
+    except KeyError as error:
+        raise InputError(f"profile {name!r} has no setting {error.args[0]!r}; see {path}") from error
+    except (OSError, yaml.YAMLError, TypeError) as error:
+        raise InputError(f"cannot read profile {path}: {str(error).splitlines()[0]}") from error
+
+
+def _is_setting(dotted: str) -> bool:
+    model: Any = Profile
+    for part in dotted.split("."):
+        if not hasattr(model, "model_fields") or part not in model.model_fields:
+            return False
+        model = model.model_fields[part].annotation
+    return True
+
+
+def save_profile(profile: Profile, path: Path) -> None:
+    """Write the resolved profile as YAML, every default spelt out."""
+    write_text(path, yaml.safe_dump(profile.model_dump(), sort_keys=False))

@@ -1,0 +1,138 @@
+"""`Response`: what a policy wrote, read by MediX-R1's grammar. In: a Sample (for the prompt). Out: a Response.
+
+Grammar (paper): `<MODALITY_TAG> <think>reasoning</think> <answer>final answer</answer>` and nothing else. The released
+checkpoints write `<thinking>`; both are read. For a text-only sample the grammar has no tag.
+"""
+
+import re
+from dataclasses import dataclass, field
+
+from .modalities import MODALITIES
+from .samples import OPTION_LABELS, Sample
+
+_TAG = re.compile(r"<([A-Za-z][A-Za-z_]*)>")
+_THINK_OPEN = re.compile(r"<think(?:ing)?>")
+_THINK_CLOSE = re.compile(r"</think(?:ing)?>")
+_THINK_ANY = re.compile(r"<(/?)think(?:ing)?>")
+_ANSWER = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
+
+
+@dataclass
+class Response:
+    """A parsed response.
+
+    Attributes:
+        modality: the tag it begins with, or None.
+        thinking: the reasoning, or None.
+        answer: the final answer, or None if there is none after the reasoning has closed.
+        problems: every deviation from the grammar, by name; empty means well formed.
+    """
+
+    modality: str | None
+    thinking: str | None
+    answer: str | None
+    problems: list[str] = field(default_factory=list)
+
+
+def parse_response(text: str, *, has_image: bool = True) -> Response:
+    """Read a response: strict about naming what is wrong, lenient about finding the answer. Never raises.
+
+    An `<answer>` counts only after the reasoning has closed, so an answer rehearsed inside the reasoning does not.
+    A tag in small letters is read (the paper compares tags without regard to case), and named as a problem.
+
+    >>> parse_response("<X_RAY> <think>White base.</think> <answer>pleural effusion</answer>").answer
+    'pleural effusion'
+    >>> parse_response("<answer>flu</answer>").problems
+    ['no modality tag', 'no reasoning']
+    """
+    problems = []
+    body = text.strip()
+    tag = _TAG.match(body)
+    if tag and not tag.group(1).isupper() and tag.group(1).upper() not in MODALITIES:
+        tag = None
+    modality = tag.group(1).upper() if tag and tag.group(1).upper() in MODALITIES else None
+    if tag:
+        body = body[tag.end() :].lstrip()
+    if has_image and tag is None:
+        problems.append("no modality tag")
+    elif has_image and modality is None:
+        problems.append("unknown modality tag")
+    elif not has_image and tag:
+        problems.append("modality tag without an image")
+    elif tag and not tag.group(1).isupper():
+        problems.append("modality tag not in capitals")
+
+    opened, closed = _THINK_OPEN.search(body), _THINK_CLOSE.search(body)
+    thinking, rest, before = None, body, ""
+    if opened and closed and opened.end() <= closed.start():
+        thinking = body[opened.end() : closed.start()].strip()
+        rest, before = body[closed.end() :], body[: opened.start()]
+        if not thinking:
+            problems.append("empty reasoning")
+    elif opened and not closed:
+        problems.append("reasoning not closed")
+        rest = ""
+    elif closed:
+        problems.append("reasoning not opened")
+        rest = body[closed.end() :]
+    else:
+        problems.append("no reasoning")
+    if len(_THINK_OPEN.findall(body)) > 1 or len(_THINK_CLOSE.findall(body)) > 1:
+        problems.append("reasoning stands twice")
+
+    rest = _outside_reasoning(rest)
+    answers = list(_ANSWER.finditer(rest, 0, rest.rfind("</answer>") + len("</answer>")))
+    answer = answers[0].group(1).strip() if answers else None
+    if answer is None:
+        problems.append("no answer")
+    else:
+        if not answer:
+            problems.append("empty answer")
+        if len(answers) > 1 or rest.count("<answer>") > 1:
+            problems.append("answer stands twice")
+        if before.strip() or rest[: answers[0].start()].strip() or rest[answers[-1].end() :].strip():
+            problems.append("text outside the grammar")
+    return Response(modality, thinking, answer, problems)
+
+
+def _outside_reasoning(text: str) -> str:
+    """What stands after the reasoning, without any that is opened again: an answer rehearsed there does not count."""
+    parts, start, inside = [], 0, False
+    for mark in _THINK_ANY.finditer(text):
+        if not inside and not mark.group(1):
+            parts.append(text[start : mark.start()])
+            inside = True
+        elif inside and mark.group(1):
+            start, inside = mark.end(), False
+    return " ".join(parts if inside else [*parts, text[start:]])
+
+
+FULL_PROMPT = (
+    "You are an expert medical assistant who reads medical images and texts.\n{tags}"
+    "Reason step by step between <think> and </think>, then give only the final answer between <answer> and "
+    "</answer>.\nAnswer as specifically as the question allows.\n\nQuestion: {question}"
+)
+FULL_TAGS = "First name the kind of image with one tag of: {tags}.\n"
+COMPACT_PROMPT = "Medical assistant: {tags}<think><answer>\n{question}"
+COMPACT_TAGS = "{tags}"
+
+
+def format_question(sample: Sample) -> str:
+    """The question, and below it the options of a multiple-choice question with their labels."""
+    options = [f"{label}. {text}" for label, text in zip(OPTION_LABELS, sample.options or [], strict=False)]
+    return "\n".join([sample.question, *options])
+
+
+def build_prompt(sample: Sample, style: str = "full", max_chars: int | None = None) -> str:
+    """The user's text before a response: role, tags, order of the parts, question.
+
+    Args:
+        sample: the question; a text-only sample (no images) gets a prompt that names no tags.
+        style: `full` for a pre-trained model, `compact` for the tiny policy, which pays for every token.
+        max_chars: a longer question loses text from its start, where the context stands; None keeps all.
+    """
+    prompt, tag_line = (FULL_PROMPT, FULL_TAGS) if style == "full" else (COMPACT_PROMPT, COMPACT_TAGS)
+    separator = ", " if style == "full" else ""
+    tags = tag_line.format(tags=separator.join(f"<{tag}>" for tag in MODALITIES)) if sample.images else ""
+    question = format_question(sample)
+    return prompt.format(tags=tags, question=question if max_chars is None else question[-max_chars:])

@@ -1,0 +1,172 @@
+"""The composite reward. In: Samples, response texts, Verdicts. Out: Rewards, and a reward function for TRL.
+
+Formula (MediX-R1): 0.9 (0.575 accuracy + 0.375 semantic + 0.05 modality) + 0.1 format. Ours differs in one thing: a
+judge or embedder that fails makes the total None, never 0. Of a sample only question, references, options and modality
+are read, never its facts; of a response only tag, grammar and final answer.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from pydantic import BaseModel
+
+from ..files import InputError
+from ..judging.judges import Judge, judge_answers
+from ..judging.templates import REWARD
+from ..judging.verdicts import Verdict, decide_exact, rule_verdict
+from ..responses import parse_response
+from ..samples import Sample
+from .presets import PRESETS, PUBLISHED_WEIGHTS, Preset, find_preset
+from .signals import ReferenceCache, accuracy_signal, format_signal, modality_signal, semantic_signal
+
+__all__ = ["PRESETS", "Preset", "Reward", "composite_total", "is_zeroed", "make_reward_function", "score_responses"]
+
+
+class Reward(BaseModel):
+    """What a response earns (the `rewards` file format).
+
+    Attributes:
+        signals: accuracy, semantic, format, modality, each 0-1 or None.
+        total: 0-1; None if a signal failed.
+        preset: the preset's name.
+        problems: the response's deviations from the grammar, and "zero rule" where that applied.
+    """
+
+    id: str
+    sample_index: int = 0
+    signals: dict[str, float | None]
+    total: float | None
+    preset: str
+    problems: list[str] = []
+
+
+def composite_total(signals: dict[str, float | None], preset: str | Preset) -> float | None:
+    """The weighted mean of the signals, in [0, 1].
+
+    A modality of None does not apply: it is left out and the other weights are re-normalised. Any other None has
+    failed, and so has the total.
+
+    >>> round(composite_total({"accuracy": 1, "semantic": 0, "format": 1, "modality": None}, "robust"), 4)
+    0.6466
+    >>> composite_total({"accuracy": None, "semantic": 1, "format": 1, "modality": 1}, "robust") is None
+    True
+    """
+    counted = {name: weight for name, weight in find_preset(preset).weights.items() if weight > 0}
+    if signals["modality"] is None:
+        counted.pop("modality", None)
+    total = 0.0
+    for name, weight in counted.items():
+        value = signals[name]
+        if value is None:
+            return None
+        total += weight * value
+    return min(1.0, max(0.0, total / sum(counted.values()))) if counted else None
+
+
+def is_zeroed(answer: str | None) -> bool:
+    """The authors' rule: the answer is empty, one character long or holds "__", ":" or "?".
+
+    It gives 0 to right answers ("B", "T4:N1"), which is why only `faithful` has it.
+    """
+    text = (answer or "").strip()
+    return len(text) <= 1 or any(mark in text for mark in ("__", ":", "?"))
+
+
+def _verdicts(
+    samples: Sequence[Sample], answers: Sequence[str | None], judge: Judge, preset: Preset, indices: Sequence[int]
+) -> list[Verdict]:
+    if preset.tiers:
+        return judge_answers(judge, samples, answers, REWARD, indices)
+    verdicts: dict[int, Verdict] = {}
+    for position, (sample, answer) in enumerate(zip(samples, answers, strict=True)):
+        decision = "NO" if preset.zero_rule and is_zeroed(answer) else decide_exact(sample, answer or "")
+        if decision:
+            update = {"sample_index": indices[position], "judge_id": judge.judge_id}
+            verdicts[position] = rule_verdict(sample, decision, "exact", REWARD.id).model_copy(update=update)
+    rest = [position for position in range(len(samples)) if position not in verdicts]
+    rest_samples, rest_answers = [samples[position] for position in rest], [answers[position] for position in rest]
+    rest_indices = [indices[position] for position in rest]
+    asked = judge_answers(replace(judge, tiers=False), rest_samples, rest_answers, REWARD, rest_indices)
+    verdicts |= dict(zip(rest, asked, strict=True))
+    return [verdicts[position] for position in range(len(samples))]
+
+
+def score_responses(
+    samples: Sequence[Sample],
+    texts: Sequence[str],
+    judge: Judge,
+    embedder: Any,
+    preset: str | Preset = "robust",
+    sample_indices: Sequence[int] | None = None,
+    cache: ReferenceCache | None = None,
+) -> tuple[list[Reward], list[Verdict]]:
+    """Rewards of n responses and the verdicts behind them, in order.
+
+    Args:
+        samples: the question of each response.
+        texts: raw responses.
+        judge: from `make_judge`.
+        embedder: from `load_embedder`.
+        preset: `robust` or `faithful`.
+        sample_indices: `sample_index` of each response, 0 by default.
+        cache: reference vectors to keep between calls.
+    """
+    preset = find_preset(preset)
+    indices = list(sample_indices) if sample_indices is not None else [0] * len(samples)
+    responses = [parse_response(text, has_image=bool(s.images)) for s, text in zip(samples, texts, strict=True)]
+    answers = [response.answer for response in responses]
+    verdicts = _verdicts(samples, answers, judge, preset, indices)
+    semantics = semantic_signal(answers, [sample.accepted() for sample in samples], preset, embedder, cache)
+    rewards = []
+    for sample, response, verdict, semantic in zip(samples, responses, verdicts, semantics, strict=True):
+        zeroed = preset.zero_rule and is_zeroed(response.answer)
+        signals = {
+            "accuracy": accuracy_signal(verdict),
+            "semantic": 0.0 if zeroed else semantic,
+            "format": format_signal(response),
+            "modality": modality_signal(sample, response),
+        }
+        key: dict[str, Any] = {"id": sample.id, "sample_index": verdict.sample_index, "preset": preset.name}
+        problems = [*response.problems, *(["zero rule"] if zeroed else [])]
+        rewards.append(Reward(**key, signals=signals, total=composite_total(signals, preset), problems=problems))
+    return rewards, verdicts
+
+
+def make_reward_function(
+    samples_by_id: dict[str, Sample], judge: Judge, embedder: Any, preset: str | Preset = "robust"
+) -> Callable[..., list[float | None]]:
+    """A reward function for `trl.GRPOTrainer`; the data set needs a column `id`.
+
+    A completion that could not be scored gets None, which TRL leaves out of its group. The mean of each signal is
+    logged as `signal/NAME`, the share that could not be scored as `signal/unscored`.
+    """
+    cache: ReferenceCache = {}
+
+    def composite(
+        prompts: Any, completions: Sequence[Any], *, id: Sequence[str], log_metric: Any = None, **_: Any
+    ) -> list[float | None]:
+        unknown = next((key for key in id if key not in samples_by_id), None)
+        if unknown is not None:
+            raise InputError(f"the training data name a sample {unknown!r} that the reward does not know")
+        samples = [samples_by_id[key] for key in id]
+        texts = [completion_text(completion) for completion in completions]
+        rewards, verdicts = score_responses(samples, texts, judge, embedder, preset, cache=cache)
+        if log_metric is not None and rewards:
+            for name in PUBLISHED_WEIGHTS:
+                values = [value for reward in rewards if (value := reward.signals[name]) is not None]
+                if values:
+                    log_metric(f"signal/{name}", sum(values) / len(values))
+            unscored = [verdict.verdict == "UNSCORED" for verdict in verdicts]
+            log_metric("signal/unscored", sum(unscored) / len(unscored))
+        return [reward.total for reward in rewards]
+
+    return composite
+
+
+def completion_text(completion: Any) -> str:
+    """The text of a TRL completion: a string, or a conversation whose last message has text or text parts."""
+    content = completion if isinstance(completion, str) else completion[-1]["content"] if completion else ""
+    if isinstance(content, list):
+        return "".join(part.get("text") or "" for part in content)
+    return content or ""

@@ -1,0 +1,110 @@
+"""The four signals, each in [0, 1], or None where it does not apply or failed. In: Sample, Response. Out: numbers.
+
+The accuracy signal is the score of the Verdict (`medix_lite.judging`); the other three are here.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..judging.text import is_negated, normalise, quantities, sides
+from ..judging.verdicts import Verdict
+from ..responses import Response
+from ..samples import Sample
+from .presets import Preset, find_preset
+
+ReferenceCache = dict[str, NDArray[np.float32]]
+
+
+def accuracy_signal(verdict: Verdict) -> float | None:
+    """The verdict's score; None if it is UNSCORED."""
+    return verdict.score
+
+
+def format_signal(response: Response) -> float:
+    """1 if the response follows the grammar in everything, else 0.
+
+    >>> format_signal(Response("CT_SCAN", "Dark.", "stroke")), format_signal(Response(None, None, None, ["no answer"]))
+    (1.0, 0.0)
+    """
+    return float(not response.problems)
+
+
+def modality_signal(sample: Sample, response: Response) -> float | None:
+    """1 if the tag is the sample's, case-insensitive, else 0; None for a sample without a modality."""
+    if sample.modality is None:
+        return None
+    return float((response.modality or "").casefold() == sample.modality.casefold())
+
+
+def semantic_signal(
+    answers: Sequence[str | None],
+    references_list: Sequence[Sequence[str]],
+    preset: str | Preset,
+    embedder: Any,
+    cache: ReferenceCache | None = None,
+) -> list[float | None]:
+    """1 where the cosine of answer and a reference reaches the preset's threshold and nothing vetoes it, else 0.
+
+    Args:
+        answers: n final answers; a missing or blank one gets 0.
+        references_list: for each, the accepted references; the best one counts.
+        preset: gives the threshold and says whether mismatches veto.
+        embedder: a `SentenceTransformer`.
+        cache: reference -> unit vector; filled here, so that a caller who keeps it embeds each reference once.
+
+    Returns:
+        n values, 0 or 1; None where the embedder gave no finite vector.
+    """
+    preset = find_preset(preset)
+    cache = {} if cache is None else cache
+    texts = [(answer or "").strip() for answer in answers]
+    wanted = [reference for references in references_list for reference in references if reference not in cache]
+    fresh = list(dict.fromkeys([*(text for text in texts if text), *wanted]))
+    vectors = dict(zip(fresh, _embed(embedder, fresh), strict=True))
+    cache.update({reference: vectors[reference] for reference in wanted})
+
+    def best(text: str, references: Sequence[str]) -> float | None:
+        cosines = [float(vectors[text] @ cache[reference]) for reference in references]
+        if not np.all(np.isfinite(cosines)):
+            return None
+        # The tolerance is for the rounding of float32: 0.8 itself passes.
+        near = (r for r, cosine in zip(references, cosines, strict=True) if cosine >= preset.threshold - 1e-6)
+        return float(any(not (preset.vetoes and contradicts(text, reference)) for reference in near))
+
+    return [best(text, refs) if text else 0.0 for text, refs in zip(texts, references_list, strict=True)]
+
+
+def _embed(embedder: Any, texts: list[str]) -> NDArray[np.float32]:
+    if not texts:
+        return np.zeros((0, 1), np.float32)
+    readable = [text.encode("utf-8", "replace").decode() for text in texts]  # tokenizers refuse lone surrogates
+    vectors = embedder.encode(readable, normalize_embeddings=True, convert_to_numpy=True, show_progress_bar=False)
+    return np.asarray(vectors, np.float32)
+
+
+def contradicts(answer: str, reference: str) -> bool:
+    """Whether polarity differs, the sides named by both differ, or the reference's numbers are not the answer's.
+
+    >>> contradicts("no effusion", "effusion"), contradicts("left lung", "right lung"), contradicts("5 cm", "50 mm")
+    (True, True, False)
+    """
+    given, wanted = normalise(answer), normalise(reference)
+    if is_negated(given) != is_negated(wanted):
+        return True
+    if sides(given) and sides(wanted) and sides(given) != sides(wanted):
+        return True
+    return bool(quantities(wanted)) and quantities(given) != quantities(wanted)
+
+
+def load_embedder(name: str = "tiny") -> Any:
+    """The `SentenceTransformer` of that name: `tiny` is shipped, anything else as in `medix_lite.models.load`.
+
+    Raises:
+        InputError: it is missing, changed or not pinned.
+    """
+    from ..models import load
+
+    return load.load_embedder(name)

@@ -1,0 +1,99 @@
+"""Run the notebooks under papermill, the same as by hand, into a run folder."""
+
+import contextlib
+import logging
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from .files import REPOSITORY, InputError, clear_write_errors
+from .runs import open_run
+
+NOTEBOOKS = REPOSITORY / "notebooks"
+
+
+def find_notebooks(wanted: Sequence[str] = ()) -> list[Path]:
+    """Paths of the course's notebooks, in order; `wanted` picks by number or beginning of the name.
+
+    Raises:
+        InputError: nothing has that number or name.
+    """
+    everything = sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
+    if not everything:
+        raise InputError(f"no notebooks in {NOTEBOOKS}; run from a clone of the repository")
+    if not wanted:
+        return everything
+    for name in wanted:
+        if not any(path.name.startswith(name) for path in everything):
+            raise InputError(f"no notebook {name!r}; there are {', '.join(path.stem for path in everything)}")
+    return [path for path in everything if any(path.name.startswith(name) for name in wanted)]
+
+
+def check_parameters(notebooks: Sequence[Path], parameters: dict[str, Any]) -> None:
+    """Every parameter must be one of some notebook's.
+
+    Raises:
+        InputError: a name is unknown.
+    """
+    import papermill
+
+    known = {name for path in notebooks for name in papermill.inspect_notebook(str(path))}
+    for name in parameters:
+        if name not in known:
+            raise InputError(f"unknown parameter {name!r}; the notebooks take {', '.join(sorted(known))}")
+
+
+def run_notebooks(
+    out: Path, *, profile: str, source: str, seed: int, judge: str = "", settings: str = "", notebooks: Sequence[str] = (),
+    parameters: dict[str, Any] | None = None, resume: bool = False, say: Callable[[str], None] = print,
+) -> None:  # fmt: skip
+    """Execute the notebooks in order into `out/notebooks`; a finished one is not executed again on `resume`.
+
+    Args:
+        out: the run folder; must not exist unless `resume`.
+        notebooks: which, by number or beginning of the name; all by default.
+        parameters: further notebook parameters.
+        say: prints one line for each notebook.
+
+    Raises:
+        InputError: bad choices, or a notebook failed; the message says which cell and why.
+    """
+    import nbformat
+    import papermill
+
+    out = Path(out).resolve()
+    paths = find_notebooks(notebooks)
+    check_parameters(paths, parameters or {})
+    if out.exists() and any(out.iterdir()) and not resume:
+        raise InputError(f"{out} exists already; add --resume to go on with it, or choose another folder")
+    if ":" in source and not source.startswith("hub:"):
+        kind, _, place = source.partition(":")
+        source = f"{kind}:{Path(place).resolve()}"
+    open_run(out, profile, source, seed, judge, settings)
+    given = {"run_dir": str(out), "profile": profile, "source": source, "seed": seed, "judge": judge, "settings": settings} | (parameters or {})
+    logging.getLogger("papermill").setLevel(logging.ERROR)
+    for path in paths:
+        done, part = out / "notebooks" / path.name, out / "notebooks" / f".{path.stem}.part.ipynb"
+        if done.exists():
+            say(f"{path.stem}: done before")
+            continue
+        with clear_write_errors(part):
+            part.parent.mkdir(parents=True, exist_ok=True)
+        takes = papermill.inspect_notebook(str(path))
+        started = time.perf_counter()
+        try:
+            with contextlib.redirect_stderr(sys.stderr), clear_write_errors(part):
+                papermill.execute_notebook(
+                    str(path), str(part), parameters={k: v for k, v in given.items() if k in takes}, kernel_name="python3",
+                    cwd=str(NOTEBOOKS), progress_bar=sys.stderr.isatty(),
+                )  # fmt: skip
+        except papermill.PapermillExecutionError as error:
+            failed = out / "notebooks" / f"{path.stem}.failed.ipynb"
+            part.replace(failed)
+            why = error.evalue if error.ename == "InputError" else f"cell {error.exec_count}: {error.ename}: {error.evalue}"
+            raise InputError(f"notebook {path.stem}: {' '.join(why.split())} (executed copy: {failed})") from error
+        nbformat.validate(nbformat.read(part, as_version=4))
+        part.replace(done)
+        say(f"{path.stem}: {time.perf_counter() - started:.0f} s")

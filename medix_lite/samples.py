@@ -1,0 +1,134 @@
+"""`Sample`: one question with its reference answer. The first noun; everything starts here."""
+
+import hashlib
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from .files import InputError, read_jsonl, write_jsonl
+from .modalities import MODALITIES
+
+OPTION_LABELS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+class Sample(BaseModel):
+    """One medical question.
+
+    Attributes:
+        id: stable name of the sample, unique in its file.
+        question: the question, without the options.
+        reference: the answer a judge compares with.
+        references: other answers that count as right.
+        modality: one of the sixteen tags, or None for a text-only question.
+        source: where it comes from.
+        group: what must not cross splits (the patient, or the picture).
+        images: paths, relative to the samples file or absolute.
+        options: texts of a multiple-choice question, labelled A, B, C ... in order; None for an open question.
+        facts: what is true in the tiny world's picture; only the oracle reads it; None on real data.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    id: str = Field(min_length=1)
+    question: str = Field(min_length=1)
+    reference: str = Field(min_length=1)
+    references: list[str] = []
+    modality: str | None = None
+    source: str = "unknown"
+    group: str | None = None
+    images: list[str] = []
+    options: list[str] | None = Field(default=None, max_length=len(OPTION_LABELS))
+    facts: dict[str, Any] | None = None
+
+    @field_validator("modality")
+    @classmethod
+    def _known_modality(cls, value: str | None) -> str | None:
+        if value is not None and value not in MODALITIES:
+            raise ValueError(f"unknown modality {value!r}; use one of {', '.join(MODALITIES)}, or null for text only")
+        return value
+
+    def accepted(self) -> list[str]:
+        """The reference and its accepted alternatives, without repeats."""
+        return list(dict.fromkeys([self.reference, *self.references]))
+
+    def option_label(self) -> str | None:
+        """Label (A, B, ...) of the option that is the reference, or None."""
+        if self.options and self.reference in self.options:
+            return OPTION_LABELS[self.options.index(self.reference)]
+        return None
+
+
+def sample_from_row(row: dict[str, Any], where: str) -> Sample:
+    """A validated sample.
+
+    Raises:
+        InputError: a field is missing or wrong; `where` (file and line) is named.
+    """
+    try:
+        return Sample.model_validate(row)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise InputError(f"{where}: field {field!r}: {first['msg'].removeprefix('Value error, ')}") from error
+
+
+def read_samples(path: Path | str) -> list[Sample]:
+    """All samples of a JSONL file; image paths become absolute.
+
+    Raises:
+        InputError: a line is not JSON or not a sample, or an id stands twice.
+    """
+    path = Path(path)
+    folder = path.parent.resolve()
+    samples, seen = [], set()
+    for number, row in enumerate(read_jsonl(path), start=1):
+        sample = sample_from_row(row, f"{path}, row {number}")
+        if sample.id in seen:
+            raise InputError(f"{path}, row {number}: id {sample.id!r} stands twice; ids must be unique")
+        seen.add(sample.id)
+        sample.images = [os.path.abspath(folder / image) for image in sample.images]
+        samples.append(sample)
+    return samples
+
+
+def write_samples(path: Path | str, samples: Iterable[Sample]) -> None:
+    """Write samples as JSONL; image paths are stored relative to the file where they lie below its folder."""
+    folder = Path(path).parent.resolve()
+
+    def row(sample: Sample) -> dict[str, Any]:
+        images = [Path(image) for image in sample.images]
+        inside = [str(i.relative_to(folder)) if i.is_relative_to(folder) else str(i) for i in images]
+        return sample.model_dump() | {"images": inside}
+
+    write_jsonl(path, (row(sample) for sample in samples))
+
+
+def open_image(path: Path | str, size: int | None = None) -> Image.Image:
+    """A fully decoded RGB picture, resized to `size` x `size` pixels if given.
+
+    Pixels of 16 bits, as medical PNG and TIFF files have, are scaled to 8 (Pillow alone clips nearly all to white).
+
+    Raises:
+        InputError: the file is missing, empty or does not decode.
+    """
+    try:
+        if Path(path).stat().st_size == 0:
+            raise OSError("the file is empty")
+        with Image.open(path) as image:
+            if image.mode.startswith("I;16"):
+                picture = image.convert("I").point(lambda value: value / 257).convert("L").convert("RGB")
+            else:
+                picture = image.convert("RGB")
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        reason = getattr(error, "strerror", None) or str(error).removesuffix(f" {str(path)!r}")
+        raise InputError(f"cannot read image {path}: {reason}; replace the file or remove its sample") from error
+    return picture if size is None else picture.resize((size, size), Image.Resampling.BICUBIC)
+
+
+def content_id(*parts: str) -> str:
+    """A stable id: the first 16 hexadecimal digits of the SHA-256 of the parts."""
+    return hashlib.sha256("\x1f".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:16]

@@ -1,0 +1,67 @@
+"""The medical lexicon: concepts, their nested surface forms and their near misses, read from `data/lexicon.yaml`."""
+
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from ..files import DATA, InputError
+
+FormSet = Literal["policy", "tier", "model", "all"]
+FORM_SETS: tuple[FormSet, ...] = ("policy", "tier", "model", "all")
+
+
+class Concept(BaseModel):
+    """One concept; `policy`, `tier`, `model`, `all` each hold only what they add to the sets before them."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    kind: Literal["finding", "organ", "side"]
+    modality: str | None = None
+    organ: str | None = None
+    policy: list[str]
+    tier: list[str]
+    model: list[str]
+    all: list[str]
+    ambiguous: list[str] = []
+    near_misses: list[str] = []
+
+    def forms(self, form_set: FormSet) -> tuple[str, ...]:
+        """Surface forms in `form_set`; each set contains the ones before it.
+
+        >>> load_lexicon()["lung"].forms("tier")
+        ('lung', 'the lungs', 'lungs')
+        """
+        wanted = FORM_SETS[: FORM_SETS.index(form_set) + 1]
+        return tuple(form for name in wanted for form in getattr(self, name))
+
+
+@cache
+def load_lexicon(path: Path = DATA / "lexicon.yaml") -> dict[str, Concept]:
+    """All concepts by name.
+
+    Raises:
+        InputError: the file is missing, a concept is malformed, a near miss is unknown or a form stands for two concepts.
+    """
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        concepts = {name: Concept(name=name, **fields) for name, fields in raw.items()}
+    except (OSError, yaml.YAMLError, ValidationError) as error:
+        raise InputError(f"cannot read the lexicon {path}: {str(error).splitlines()[0]}") from error
+    owner: dict[str, str] = {}
+    for concept in concepts.values():
+        for form in concept.forms("all"):
+            if owner.setdefault(form, concept.name) != concept.name:
+                raise InputError(f"{path}: {form!r} stands for both {owner[form]!r} and {concept.name!r}")
+        for name in concept.near_misses:
+            if name not in concepts:
+                raise InputError(f"{path}: {concept.name!r} names an unknown near miss {name!r}")
+    return concepts
+
+
+def findings(modality: str | None = None) -> list[Concept]:
+    """Findings that can be drawn, of one modality or of all; `normal` is not among them."""
+    return [c for c in load_lexicon().values() if c.kind == "finding" and c.modality and modality in (None, c.modality)]

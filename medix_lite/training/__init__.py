@@ -1,0 +1,1 @@
+"""Training: group-based RL on a composite reward, over TRL's GRPOTrainer."""

@@ -1,0 +1,176 @@
+"""GRPO with LoRA. In: Samples, a reward function and a profile. Out: an adapter and `metrics.jsonl`.
+
+GRPO (Shao et al. 2024): for one prompt draw G responses with rewards r_1..r_G; the advantage of response i is
+(r_i - mean(r)) / (std(r) + 1e-4), and every token of it is pushed by that advantage through a clipped ratio. A response
+whose reward is None (its judge failed) takes no part in its group; TRL 1.14.2 does so for a single reward function.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..evaluation.generate import image_token_ids
+from ..files import InputError, append_jsonl, read_jsonl, write_jsonl
+from ..profiles import Profile
+from ..responses import build_prompt
+from ..samples import Sample, open_image
+
+LORA_TARGETS = r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
+Probe = Callable[[Any, Any], dict[str, float]]
+
+# TRL's names on the left; what metrics.jsonl calls them on the right.
+LOGGED = {
+    "reward": "reward", "reward_std": "reward_std", "frac_reward_zero_std": "zero_variance_groups", "entropy": "entropy", "kl": "kl",
+    "completions/mean_length": "completion_tokens", "completions/clipped_ratio": "truncated", "grad_norm": "grad_norm",
+    "learning_rate": "learning_rate", "loss": "loss", "clip_ratio/region_mean": "clip_fraction", "step_time": "step_seconds",
+}  # fmt: skip
+
+
+def training_rows(samples: Sequence[Sample], profile: Profile) -> Any:
+    """A `datasets.Dataset` of what the trainer may see: id, prompt, images. No reference, no facts, no reasoning.
+
+    The reward function holds the references; pictures are read when a row is used.
+    """
+    from datasets import Dataset
+
+    prompts = [[{"role": "user", "content": build_prompt(s, profile.prompt_style, profile.max_prompt_chars)}] for s in samples]
+    rows = Dataset.from_dict({"id": [s.id for s in samples], "prompt": prompts, "images": [s.images for s in samples]})
+
+    def read_pictures(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
+        return batch | {"images": [[open_image(path, profile.image_size) for path in paths] for paths in batch["images"]]}
+
+    return rows.with_transform(read_pictures)
+
+
+def grpo_config(profile: Profile, out: Path, seed: int, processor: Any) -> Any:
+    """The full `GRPOConfig`. On-policy: one optimizer step for each batch of rollouts, so the clip is idle by construction."""
+    from trl import GRPOConfig
+
+    t = profile.training
+    on_cpu = profile.device == "cpu"
+    return GRPOConfig(
+        output_dir=str(out / "checkpoints"), seed=seed, data_seed=seed, max_steps=t.steps, learning_rate=t.learning_rate, beta=t.beta,
+        epsilon=t.epsilon_low, epsilon_high=t.epsilon_high, loss_type="grpo", scale_rewards="group", num_iterations=1,
+        num_generations=t.group_size, per_device_train_batch_size=t.group_size * t.prompts_per_step, gradient_accumulation_steps=1,
+        max_completion_length=profile.max_new_tokens, temperature=t.temperature, top_p=1.0, top_k=0, max_grad_norm=t.max_grad_norm,
+        optim="adamw_torch", weight_decay=0.01, lr_scheduler_type="constant_with_warmup", warmup_steps=t.warmup_steps,
+        bf16=not on_cpu, use_cpu=on_cpu, gradient_checkpointing=not on_cpu, use_vllm=False, shuffle_dataset=True,
+        generation_kwargs={"suppress_tokens": image_token_ids(processor)}, logging_steps=1, save_strategy="steps", save_steps=t.save_every,
+        save_total_limit=1, report_to="none", disable_tqdm=True, log_completions=False, remove_unused_columns=False,
+        dataloader_pin_memory=not on_cpu,
+    )  # fmt: skip
+
+
+def train_policy(
+    profile: Profile, samples: Sequence[Sample], reward_function: Callable[..., Any], out: Path, *, seed: int = 0,
+    probe: Probe | None = None, report: Callable[[dict[str, Any]], None] = lambda row: None,
+) -> dict[str, Any]:  # fmt: skip
+    """Train a LoRA adapter into `out/adapter`, writing one line a step to `out/metrics.jsonl`.
+
+    A finished run is not trained again; an interrupted one goes on from its last checkpoint.
+
+    Args:
+        samples: training questions.
+        reward_function: a TRL reward function that finds its sample by the `id` column.
+        probe: measures the policy now and then (before the first step, every `probe_every` steps, at the end); training never reads it.
+        report: called with every metrics row.
+
+    Returns:
+        `{"seconds", "steps", "adapter"}`.
+
+    Raises:
+        InputError: the settings or samples cannot train.
+    """
+    import torch
+    from trl import GRPOTrainer
+
+    out = Path(out)
+    adapter, metrics = out / "adapter", out / "metrics.jsonl"
+    t = profile.training
+    if (adapter / "adapter_model.safetensors").exists():
+        rows = read_jsonl(metrics, torn_last_line=True)
+        return {"seconds": rows[-1]["seconds"], "steps": rows[-1]["step"], "adapter": str(adapter)}
+    if not samples:
+        raise InputError("there are no training samples; check what curation kept")
+    checkpoints = sorted((out / "checkpoints").glob("checkpoint-*"), key=lambda p: int(p.name.split("-")[1]))
+    start_step = int(checkpoints[-1].name.split("-")[1]) if checkpoints else 0
+    kept = [row for row in read_jsonl(metrics, torn_last_line=True) if row["step"] <= start_step] if metrics.exists() else []
+    write_jsonl(metrics, kept)
+
+    torch.manual_seed(seed)
+    model, processor, peft_config = load_for_training(profile)
+    args = grpo_config(profile, out, seed, processor)
+    trainer = GRPOTrainer(
+        model=model, args=args, train_dataset=training_rows(samples, profile), reward_funcs=reward_function,
+        processing_class=processor, peft_config=peft_config,
+    )  # fmt: skip
+    recorder = make_recorder(metrics, processor, t.probe_every, t.steps, probe, report, kept[-1]["seconds"] if kept else 0.0)
+    trainer.add_callback(recorder)
+    trainer.remove_callback("PrinterCallback")
+    trainer.train(resume_from_checkpoint=str(checkpoints[-1]) if checkpoints else None)
+    trainer.save_model(str(out / "adapter.part"))
+    (out / "adapter.part").rename(adapter)
+    return {"seconds": round(recorder.seconds, 1), "steps": t.steps, "adapter": str(adapter)}
+
+
+def load_for_training(profile: Profile) -> tuple[Any, Any, Any]:
+    """Model, processor and LoRA configuration (None where Unsloth has put the adapter on already)."""
+    t = profile.training
+    if profile.policy.backend == "unsloth":
+        from ..models.load import load_unsloth
+
+        model, processor = load_unsloth(profile.policy, rank=t.lora_rank, alpha=t.lora_alpha)
+        return model, processor, None
+    from peft import LoraConfig
+
+    from ..models.load import load_policy
+
+    model, processor = load_policy(profile.policy.path, revision=profile.policy.revision, dtype=profile.policy.dtype)
+    return model, processor, LoraConfig(r=t.lora_rank, lora_alpha=t.lora_alpha, lora_dropout=0.0, target_modules=LORA_TARGETS, task_type="CAUSAL_LM")
+
+
+def make_recorder(
+    metrics: Path, processor: Any, probe_every: int, steps: int, probe: Probe | None, report: Callable[[dict[str, Any]], None], seconds_before: float
+) -> Any:
+    """A trainer callback that writes one metrics row a step and runs the probe with the random state put back."""
+    import torch
+    from transformers import TrainerCallback
+
+    class Recorder(TrainerCallback):
+        def __init__(self) -> None:
+            self.seconds = seconds_before
+            self.started = time.perf_counter()
+
+        def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
+            if state.global_step == 0 and probe:
+                self._write({"step": 0} | self._probe(model))
+            self.started = time.perf_counter()
+
+        def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, model: Any = None, **_: Any) -> None:
+            if not logs or "reward" not in logs:
+                return
+            self.seconds += time.perf_counter() - self.started
+            row = {"step": state.global_step} | {ours: logs[theirs] for theirs, ours in LOGGED.items() if theirs in logs}
+            row |= {name: value for name, value in logs.items() if name.startswith(("signal/", "unscored"))}
+            if probe and (state.global_step % probe_every == 0 or state.global_step == steps):
+                row |= self._probe(model)
+            self._write(row)
+            self.started = time.perf_counter()
+
+        def _probe(self, model: Any) -> dict[str, float]:
+            assert probe is not None
+            random_state, was_training = torch.get_rng_state(), model.training
+            model.eval()
+            measured = probe(model, processor)
+            model.train(was_training)
+            torch.set_rng_state(random_state)
+            return {f"probe/{name}": value for name, value in measured.items()}
+
+        def _write(self, row: dict[str, Any]) -> None:
+            clean = {k: (round(v, 6) if isinstance(v, float) else v) for k, v in row.items()}
+            clean["seconds"] = round(self.seconds, 2)
+            append_jsonl(metrics, [clean])
+            report(clean)
+
+    return Recorder()

@@ -1,0 +1,130 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 00 · Start here: the whole idea in five nouns
+#
+# **What you will learn.** What MediX-R1 does, by following one question through the whole machine: a *sample* becomes a
+# *response*, a *verdict*, a *reward* and a *score*.
+#
+# **Minutes:** 1. **Prerequisites:** Python; you have heard of language models. No GPU, no network.
+#
+# > Research and education only, not for clinical use. The pictures are **phantoms**: drawn by a program, not taken of a patient.
+#
+# MediX-R1 (Mullappilly et al., 2026) trains a medical vision-language model to answer *in its own words*. No multiple choice,
+# no hand-written reasoning: it draws several answers to each question, scores each with a composite reward, and makes the better
+# ones more likely. The hard part is the score, because "heart attack" and "myocardial infarction" are the same answer, and
+# "left" and "right" are not.
+
+# %% tags=["parameters"]
+run_dir: str = "../runs/course"  # run folder that all notebooks of one run share
+profile: str = "tiny-cpu"  # name of a profile, or path of a YAML file
+source: str = "phantoms"  # phantoms, bccd:PATH, pubmedqa:PATH, folder:PATH
+seed: int = 0  # seed of data, training and sampling
+judge: str = ""  # rules, tiny, openai:MODEL@URL; empty: the profile's judge
+settings: str = ""  # profile settings to change, such as training.steps=40,data.test=100
+
+# %%
+from medix_lite.runs import curated, open_run, run_embedder, run_judge
+
+run = open_run(run_dir, profile, source, seed, judge, settings)
+samples = curated(run)["test"]
+print(f"profile {run.profile.name}: {run.profile.description}")
+
+# %% [markdown]
+# ## 1. A sample
+# One question with its reference answer. A *modality* tag says what kind of picture it is; a text-only question has none.
+
+# %%
+from IPython.display import display
+
+from medix_lite.samples import open_image
+
+sample = next((s for s in samples if s.images and s.modality == "X_RAY"), samples[0])
+for path in sample.images:
+    display(open_image(path).resize((192, 192)))
+print(f"question:  {sample.question[-300:]}\nreference: {sample.reference}\nmodality:  {sample.modality}")
+
+# %% [markdown]
+# ## 2. A response
+# The policy is a real `Qwen3VLForConditionalGeneration`. On the `tiny-cpu` profile it has under two million parameters and was
+# trained from scratch to look at phantoms. It must write a tag, its reasoning, then the answer.
+
+# %%
+from medix_lite.evaluation.generate import generate_batch
+from medix_lite.models.load import load_policy
+from medix_lite.responses import parse_response
+
+choice = run.profile.policy
+policy, processor = load_policy(choice.path, revision=choice.revision, dtype=choice.dtype, device=run.profile.device)
+text = generate_batch(policy, processor, [sample], **run.sampling)[0][0][0]
+response = parse_response(text, has_image=bool(sample.images))
+print(text)
+response
+
+# %% [markdown]
+# ## 3. A verdict
+# Is the final answer the same as the reference? Cheap rules decide what they can; a small language model decides the rest, and
+# says YES or NO. A third state, UNSCORED, means that nothing could decide: a broken judge must never look like a wrong answer.
+
+# %%
+from medix_lite.judging.judges import judge_answers
+from medix_lite.judging.templates import BASE
+
+verdict = judge_answers(run_judge(run), [sample], [response.answer], BASE)[0]
+print(f"{response.answer!r} against {sample.reference!r}: {verdict.verdict}, decided by {verdict.decided_by}")
+
+# %% [markdown]
+# ## 4. A reward
+# Four signals, one number: is it right (judge), is it close (embedding), is it well formed, is the tag right?
+
+# %%
+from medix_lite.rewards.composite import score_responses
+
+rewards, _ = score_responses([sample], [text], run_judge(run), run_embedder(run), run.profile.reward)
+print(rewards[0].signals, "-> total", None if rewards[0].total is None else round(rewards[0].total, 3))
+
+# %% [markdown]
+# ## 5. A score
+# Over many questions: a mean with *n* and an interval. A mean without an interval says little; sixteen questions say little either.
+
+# %%
+from medix_lite.evaluation.statistics import bootstrap
+
+few = samples[:16]
+texts = [pairs[0][0] for pairs in generate_batch(policy, processor, few, **run.sampling)]
+answers = [parse_response(t, has_image=bool(s.images)).answer for s, t in zip(few, texts, strict=True)]
+verdicts = judge_answers(run_judge(run), few, answers, BASE)
+bootstrap([float("nan") if v.score is None else v.score for v in verdicts])
+
+# %% [markdown]
+# ## Exercise
+# Change one word of the answer and ask the judge again. Which rule decides? Try a synonym, a negation, an empty answer.
+
+# %% tags=["exercise"]
+my_answer = "hard to say"
+judge_answers(run_judge(run), [sample], [my_answer], BASE)[0].verdict
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# The reference itself is decided by <code>exact</code>, a known synonym by <code>lexicon</code>, and most other wording by
+# <code>model</code>. "no ..." before a finding turns YES into NO. An empty answer is NO without asking anybody.
+# </details>
+#
+# ## What you learned
+# - The five nouns: sample, response, verdict, reward, score. Every later notebook makes one of them better.
+# - The reward looks at the tag, the format and the final answer, never at the reasoning.
+# - A verdict has three states, and a score has an interval.
+#
+# **Next:** [01 · Data curation](01_data_curation.ipynb)

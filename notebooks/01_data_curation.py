@@ -1,0 +1,137 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 01 · Data curation: from a source to samples you can trust
+#
+# **What you will learn.** To turn a source into checked, leak-free train, probe and test samples, and to look at them before
+# anything is trained.
+#
+# **Minutes:** 1. **Prerequisites:** notebook 00.
+#
+# > Research and education only, not for clinical use.
+#
+# RL is only as good as its questions. MediX-R1 trains on about 51,000 of them, without hand-written reasoning: a question, a
+# picture, a short reference answer. That is all a reward needs, and so every fault in them becomes a fault in the reward.
+
+# %% tags=["parameters"]
+run_dir: str = "../runs/course"  # run folder that all notebooks of one run share
+profile: str = "tiny-cpu"  # name of a profile, or path of a YAML file
+source: str = "phantoms"  # phantoms, bccd:PATH, pubmedqa:PATH, folder:PATH
+seed: int = 0  # seed of data, training and sampling
+judge: str = ""  # rules, tiny, openai:MODEL@URL; empty: the profile's judge
+settings: str = ""  # profile settings to change, such as training.steps=40,data.test=100
+
+# %%
+from pathlib import Path
+
+from IPython.display import Markdown, display
+
+from medix_lite import figures
+from medix_lite.files import read_json
+from medix_lite.runs import curated, open_run
+
+run = open_run(run_dir, profile, source, seed, judge, settings)
+FIGURES = run.folder / "figures"
+
+# %% [markdown]
+# ## 1. Curate
+# One call loads the source, checks each sample, keeps what is rejected with its reason, makes sure that nothing crosses splits,
+# and writes a data set card. A second call reads the result back.
+
+# %%
+splits = curated(run)
+report = read_json(run.folder / "data" / "curation.json")
+for split, counts in report["counts"].items():
+    print(f"{split:6} {counts['kept']:5} kept {counts['rejected']:4} rejected")
+
+# %% [markdown]
+# ## 2. Look
+# Never train on what you have not looked at. In a frontal picture the patient's left is on the **right** of the page.
+
+# %%
+with_picture = {(s.modality, s.question[:12]): s for s in splits["train"] if s.images}
+chosen = sorted(with_picture.values(), key=lambda s: str(s.modality))[:: max(1, len(with_picture) // 12)][:12]
+if chosen:
+    from IPython.display import Image
+
+    display(Image(figures.save(figures.gallery(chosen), FIGURES / "gallery.png")))
+else:
+    print("this source has no pictures")
+
+# %% [markdown]
+# ## 3. Count
+# Which kinds of questions, which modalities, which answers? A test set where one answer is half of all rewards guessing.
+
+# %%
+for name in ("by_modality", "by_kind", "by_reference"):
+    print(name, "in test:", dict(list(report[name]["test"].items())[:8]))
+
+# %% [markdown]
+# The commonest answer is the first baseline: a model that always gives it, without looking, scores this much.
+
+# %%
+from collections import Counter
+
+reference, count = Counter(s.reference for s in splits["test"]).most_common(1)[0]
+print(f"always answering {reference!r} is right on {count / len(splits['test']):.1%} of the test questions")
+
+# %% [markdown]
+# ## 4. No leaks
+# A picture, a patient or a question that stands in train and in test makes the score a memory test. Every sample has a `group`,
+# and no group may cross splits. The claim, checked by hand:
+
+# %%
+groups = {split: {s.group for s in samples} for split, samples in splits.items()}
+for a, b in (("train", "test"), ("train", "probe"), ("probe", "test")):
+    shared = groups[a] & groups[b]
+    print(f"{a} and {b} share {len(shared)} groups")
+    assert not shared
+
+# %% [markdown]
+# ## 5. What training may see
+# The reward will read the reference and the tag. The trainer sees even less: an id, the prompt, the picture. The `facts` of a
+# phantom are for the oracle alone, and real data have none.
+
+# %%
+from medix_lite.responses import build_prompt
+
+sample = splits["train"][0]
+print(build_prompt(sample, run.profile.prompt_style, run.profile.max_prompt_chars))
+print("\nfields that hold the truth:", [name for name in ("reference", "references", "facts") if getattr(sample, name)])
+
+# %%
+Markdown((run.folder / "data" / "card.md").read_text().split("---", 2)[2])
+
+# %% [markdown]
+# ## Exercise
+# What would "always yes" score on the yes/no questions of the test split? Is that a fair test?
+
+# %% tags=["exercise"]
+yes_no = [s for s in splits["test"] if s.reference in ("yes", "no")]
+share = sum(s.reference == "yes" for s in yes_no) / max(1, len(yes_no))
+print(f"{len(yes_no)} yes/no questions, always yes is right on {share:.1%}")
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# The cell above prints it. On PubMedQA's usual 500 test questions it is 55.2%, above every published MediX-R1 row (0.472,
+# 0.482, 0.490): a baseline belongs beside every score.
+# </details>
+#
+# ## What you learned
+# - `in = kept + rejected`, and each rejected row has a reason.
+# - Groups never cross splits.
+# - The commonest answer is a baseline; know it before you praise a model.
+#
+# **Next:** [02 · The composite reward](02_composite_reward.ipynb)

@@ -1,0 +1,144 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 03 · GRPO: group-based reinforcement learning
+#
+# **What you will learn.** To compute a group advantage by hand, to train a LoRA adapter with TRL's `GRPOTrainer` on the
+# composite reward, and to read the curves of a healthy run.
+#
+# **Minutes:** 4. **Prerequisites:** notebook 02.
+#
+# > Research and education only, not for clinical use.
+#
+# For one question the policy writes a group of responses. Those better than the group's mean become more likely, those below it
+# less likely. No value network, no labelled reasoning: the group is its own baseline.
+
+# %% tags=["parameters"]
+run_dir: str = "../runs/course"  # run folder that all notebooks of one run share
+profile: str = "tiny-cpu"  # name of a profile, or path of a YAML file
+source: str = "phantoms"  # phantoms, bccd:PATH, pubmedqa:PATH, folder:PATH
+seed: int = 0  # seed of data, training and sampling
+judge: str = ""  # rules, tiny, openai:MODEL@URL; empty: the profile's judge
+settings: str = ""  # profile settings to change, such as training.steps=40,data.test=100
+
+# %%
+from IPython.display import Image, display
+
+from medix_lite import figures
+from medix_lite.files import write_json
+from medix_lite.runs import curated, last_rows, open_run, train
+
+run = open_run(run_dir, profile, source, seed, judge, settings)
+FIGURES = run.folder / "figures"
+t = run.profile.training
+
+# %% [markdown]
+# ## 1. The advantage of four rollouts, by hand
+# Rewards of four responses to one question, as in notebook 02. The advantage is the reward minus the group's mean, divided by
+# its standard deviation.
+
+# %%
+import numpy as np
+
+rewards = np.array([1.0, 1.0, 0.145, 0.0])
+advantages = (rewards - rewards.mean()) / (rewards.std(ddof=1) + 1e-4)
+print("advantages:", advantages.round(2), " sum:", round(advantages.sum(), 6))
+
+# %% [markdown]
+# Two things follow. If all responses earn the same, the advantages are zero and nothing is learned: such a group is wasted. And a
+# constant added to all rewards changes nothing: only differences within a group teach.
+
+# %%
+same = np.array([0.145] * 4)
+print("equal rewards:", (same - same.mean()) / (same.std(ddof=1) + 1e-4))
+print("plus a constant:", ((rewards + 5 - (rewards + 5).mean()) / ((rewards + 5).std(ddof=1) + 1e-4)).round(2))
+
+# %% [markdown]
+# ## 2. The settings
+# A LoRA adapter on the language layers; the vision tower is frozen. One optimizer step for each batch of rollouts. The published
+# learning rate (1e-6) was for full fine-tuning; LoRA barely moves at it.
+
+# %%
+print(f"{t.steps} steps, {t.prompts_per_step} prompts x {t.group_size} responses, learning rate {t.learning_rate}")
+print(f"LoRA rank {t.lora_rank}, KL weight {t.beta}, temperature {t.temperature}, reward preset {run.profile.reward}")
+
+# %% [markdown]
+# ## 3. What the trainer sees
+# Id, prompt and picture. The reference stays with the reward function; there is no reasoning to imitate anywhere.
+
+# %%
+from medix_lite.training.grpo import training_rows
+
+splits = curated(run)
+training_rows(splits["train"], run.profile)[0]
+
+# %% [markdown]
+# ## 4. Train
+# One line now and then. On the tiny world the *probe* line shows true accuracy on a few questions, by the oracle: it only
+# measures, training never sees it. Watch whether truth rises with the reward: if reward rises alone, the policy is hacking.
+
+# %%
+def report(row):
+    if "probe/judged_accuracy" in row:
+        reward = f"reward {row['reward']:.3f}  " if "reward" in row else "reward  ...   "
+        probe = "  ".join(f"{k.removeprefix('probe/')} {v:.2f}" for k, v in row.items() if k.startswith("probe/"))
+        print(f"step {row['step']:4}  {reward}{probe}")
+
+
+trained = train(run, report)
+write_json(run.folder / "training.json", {k: trained[k] for k in ("seconds", "steps")})
+
+# %% [markdown]
+# ## 5. The curves
+# Healthy: reward and truth rise together, format goes to 1 early, entropy falls slowly, length stays put. Unhealthy: reward up
+# and truth flat (hacking), entropy at once to zero (collapse), length at the limit (truncation).
+
+# %%
+rows = last_rows(run)
+display(Image(figures.save(figures.training_curves(rows), FIGURES / "training_curves.png")))
+
+# %%
+steps = [row for row in rows if "reward" in row]
+first, last = steps[: max(1, len(steps) // 10)], steps[-max(1, len(steps) // 10) :]
+for key in ("reward", "zero_variance_groups", "entropy", "truncated"):
+    a, b = (np.mean([row[key] for row in part if row.get(key) is not None]) for part in (first, last))
+    print(f"{key:22} first tenth {a:.3f}   last tenth {b:.3f}")
+
+# %% [markdown]
+# `zero_variance_groups` is the share of groups that taught nothing, because all their responses earned the same. It grows as the
+# policy gets better: late steps are mostly wasted on questions it already answers. DAPO's dynamic sampling drops such groups.
+#
+# ## Exercise
+# Three responses are right (1.0), one judge call failed (null). What are the advantages?
+
+# %% tags=["exercise"]
+with_null = np.array([1.0, 1.0, 1.0, np.nan])
+mean, std = np.nanmean(with_null), np.nanstd(with_null, ddof=1)
+np.nan_to_num((with_null - mean) / (std + 1e-4))
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# All zero: the three right ones are equal, and the unscored one takes no part. Had the failure been counted as reward 0, the
+# policy would have been punished for a broken server.
+# </details>
+#
+# ## What you learned
+# - The group is its own baseline: advantage = (reward - mean) / standard deviation.
+# - Groups without variance teach nothing.
+# - Reward alone does not tell whether a policy got better: hold it against truth.
+#
+# **Differs from MediX-R1:** LoRA instead of full fine-tuning, a frozen vision tower, one update for each batch of rollouts.
+#
+# **Next:** [04 · Judge and evaluate](04_judge_evaluation.ipynb)

@@ -1,0 +1,169 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 04 · Generate, judge, score: did RL make it better?
+#
+# **What you will learn.** To evaluate a base and a trained policy in three stages, with intervals, and to say how much of the
+# gain is real.
+#
+# **Minutes:** 2. **Prerequisites:** notebook 03 has trained an adapter in this run folder.
+#
+# > Research and education only, not for clinical use.
+#
+# MediX-R1 evaluates in three stages, each of which can be resumed: *generate* all responses and keep them, *judge* each against
+# its reference, *aggregate*. Templates: BASE (right or wrong) for questions, MIMIC (0 to 5) for reports.
+
+# %% tags=["parameters"]
+run_dir: str = "../runs/course"  # run folder that all notebooks of one run share
+profile: str = "tiny-cpu"  # name of a profile, or path of a YAML file
+source: str = "phantoms"  # phantoms, bccd:PATH, pubmedqa:PATH, folder:PATH
+seed: int = 0  # seed of data, training and sampling
+judge: str = ""  # rules, tiny, openai:MODEL@URL; empty: the profile's judge
+settings: str = ""  # profile settings to change, such as training.steps=40,data.test=100
+
+# %%
+from IPython.display import HTML, Image, display
+
+from medix_lite import figures
+from medix_lite.evaluation.score import headroom, results
+from medix_lite.files import read_json, write_json
+from medix_lite.report import write_report
+from medix_lite.runs import display as short
+from medix_lite.runs import evaluate, judged, open_run
+
+run = open_run(run_dir, profile, source, seed, judge, settings)
+FIGURES = run.folder / "figures"
+
+# %% [markdown]
+# ## 1. Generate and judge
+# Greedy answers to every test question, and eight sampled ones: pass@8 asks whether the policy *can* find the right answer at
+# all. Raw responses and verdicts stay in the run folder, row by row.
+
+# %%
+base = evaluate(run, "base")
+trained = evaluate(run, "trained")
+print(f"{len(base.samples)} test questions; unscored: base {base.unscored:.1%}, trained {trained.unscored:.1%}")
+
+# %% [markdown]
+# ## 2. Aggregate
+# Each number with its 95% interval; questions of one picture are resampled together. The gain is paired: question by question.
+
+# %%
+scores = results(base, trained, {"train": read_json(run.folder / "training.json")["seconds"]})
+write_json(run.folder / "results.json", scores)
+for metric, gain in scores["gain"].items():
+    if gain["value"] is not None:
+        before, after = scores["base"][metric]["value"], scores["trained"][metric]["value"]
+        print(f"{metric:16} {before:.3f} -> {after:.3f}   gain {gain['value']:+.3f}  95% [{gain['ci95'][0]:+.3f}, {gain['ci95'][1]:+.3f}]")
+
+# %%
+display(Image(figures.save(figures.base_against_trained(scores), FIGURES / "base_against_trained.png")))
+
+# %% [markdown]
+# ## 3. Is the judge telling the truth?
+# On phantoms an oracle knows. Where judge and oracle part, the reward was wrong too.
+
+# %%
+if run.on_phantoms:
+    for name, measured in (("base", base), ("trained", trained)):
+        agree = measured.per_question["true_accuracy"] == measured.per_question["judged_accuracy"]
+        print(f"{name}: judge and oracle agree on {agree.mean():.1%} of {len(agree)} answers")
+else:
+    print("real data: there is no oracle, true accuracy stays unknown")
+
+# %% [markdown]
+# ## 4. New sight, or new words?
+# The base could already answer much of this when sampled eight times. RL made the answers that it *can* find the ones it *gives*:
+# how much of that gap did it close, and did it lose anything on the questions that the base answered without hedging?
+
+# %%
+extra = {}
+if run.on_phantoms:
+    room = headroom(base, trained)
+    extra["vague or hedged among the base's sampled answers"] = f"{room['vague']['value']:.1%}"
+    extra["share of the base's gap between greedy and pass@8 that is closed"] = str(room["closed"])
+    extra["gain where the base did not hedge"] = f"{room['kept']['value']:+.3f}, 95% {room['kept']['ci95']}, n {room['kept']['n']}"
+    write_json(run.folder / "headroom.json", room)
+for name, text in extra.items():
+    print(f"{name}: {text}")
+
+# %% [markdown]
+# ## 5. Reports: the MIMIC template
+# Free text is graded 0 to 5. The one-sentence reasoning is a small report, so the same judge can grade it against a report
+# written from the facts. RL never rewarded reasoning: does it stay true?
+
+# %%
+from medix_lite.evaluation.statistics import bootstrap
+from medix_lite.judging.templates import MIMIC
+from medix_lite.tiny_world.reports import report_samples
+
+for name, measured in (("base", base), ("trained", trained)):
+    questions, texts = report_samples(measured.samples, [r.thinking for r in measured.responses])
+    if questions:
+        marks = judged(run, f"{name}-report", questions, texts, [0] * len(texts), MIMIC)
+        interval = bootstrap([float("nan") if v.score is None else v.score for v in marks])
+        extra[f"MIMIC rubric of the reasoning as a report, mean / 5, {name}"] = f"{interval['value']:.3f} {interval['ci95']}, n {interval['n']}"
+        print(name, interval)
+    else:
+        print("this source has no facts to write report references from: skipped")
+
+# %% [markdown]
+# ## 6. Look at examples, failures first
+# A table of means hides what a model does. Read the reasoning: does it support the answer?
+
+# %%
+order = sorted(range(len(base.samples)), key=lambda i: (trained.verdicts[i].score or 0.0, base.verdicts[i].score or 0.0))
+picked = order[:3] + [i for i in order if (trained.verdicts[i].score or 0) > (base.verdicts[i].score or 0)][:3]
+picked = list(dict.fromkeys(picked))
+notes = [f"verdicts: base {base.verdicts[i].verdict}, trained {trained.verdicts[i].verdict} ({trained.verdicts[i].decided_by})" for i in picked]
+
+# %%
+from medix_lite.files import read_jsonl
+
+texts = {w: {row["id"]: row["response"] for row in read_jsonl(run.folder / "responses" / f"{w}-greedy.jsonl")} for w in ("base", "trained")}
+shown = [base.samples[i] for i in picked]
+figure = figures.examples(shown, [texts["base"][s.id] for s in shown], [texts["trained"][s.id] for s in shown], notes)
+display(Image(figures.save(figure, FIGURES / "examples.png")))
+
+# %% [markdown]
+# ## 7. The report
+# One HTML file with everything in it; it opens without a network.
+
+# %%
+path = write_report(run, extra)
+print(f"{short(path)}, {path.stat().st_size / 1e6:.1f} MB")
+
+# %% [markdown]
+# ## What this cannot show
+# - Phantoms are not patients.
+# - One author wrote world, judge and oracle; they may share blind spots.
+# - The warm-up stands in for a public pre-trained backbone and was built to be vague: RL here *elicits* what the base can see.
+#
+# ## Exercise
+# The judged accuracy of a policy is 0.90 and the judge is right about 95% of answers. Between which values can the truth lie?
+
+# %% tags=["exercise"]
+judged_accuracy, judge_error = 0.90, 0.05
+print(max(0, judged_accuracy - judge_error), min(1, judged_accuracy + judge_error))
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# If all errors go one way, between 0.85 and 0.95. A gain smaller than the judge's error is not a gain; notebook 06 measures that error.
+# </details>
+#
+# ## What you learned
+# - Generate, judge, aggregate: three stages, each kept on disk.
+# - A paired difference with an interval says more than two means.
+# - pass@8 tells whether RL brought out what was there.

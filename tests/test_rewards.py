@@ -1,0 +1,188 @@
+"""The four signals and their total: bad and good responses, the published formula, failures."""
+
+import itertools
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from medix_lite.files import DATA, InputError
+from medix_lite.judging.judges import Judge, Reply, make_judge
+from medix_lite.judging.templates import Template
+from medix_lite.responses import parse_response
+from medix_lite.rewards.composite import (
+    PRESETS,
+    completion_text,
+    composite_total,
+    find_preset,
+    is_zeroed,
+    make_reward_function,
+    score_responses,
+)
+from medix_lite.rewards.signals import contradicts, format_signal, load_embedder, modality_signal, semantic_signal
+from medix_lite.samples import Sample
+
+PICTURE = Sample(id="p", question="What does this show?", reference="pneumonia", modality="X_RAY", images=["p.png"])
+TEXT = Sample(id="t", question="Which organ?", reference="lung")
+GOOD = "<X_RAY> <think>White base.</think> <answer>pneumonia</answer>"
+RULES = make_judge("rules")
+
+
+@pytest.fixture(scope="module")
+def embedder() -> Any:
+    """A real `SentenceTransformer` of random word vectors: equal words are near, others are not."""
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.models import StaticEmbedding
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from torch import manual_seed
+
+    words = ["[UNK]", "no", "left", "right", "pneumonia", "effusion", "lung", "infection", "of", "the", "normal"]
+    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    manual_seed(0)
+    return SentenceTransformer(modules=[StaticEmbedding(tokenizer, embedding_dim=64)], device="cpu")
+
+
+def test_format_and_modality() -> None:
+    good = parse_response(GOOD)
+    assert (format_signal(good), modality_signal(PICTURE, good)) == (1, 1)
+    other = parse_response(GOOD.replace("X_RAY", "CT_SCAN"))
+    assert (format_signal(other), modality_signal(PICTURE, other)) == (1, 0)
+    bare = parse_response("pneumonia")
+    assert (format_signal(bare), modality_signal(PICTURE, bare)) == (0, 0)
+    assert modality_signal(TEXT, parse_response("<answer>lung</answer>", has_image=False)) is None
+
+
+@pytest.mark.parametrize(("answer", "reference", "unsafe"), [
+    ("no pneumonia", "pneumonia", True), ("pneumonia", "no pneumonia", True), ("left lung", "right lung", True),
+    ("50 mm", "5 mm", True),
+    ("5 mg", "5 mm", True), ("both lungs", "left lung", True), ("abnormal", "normal", True), ("three nodules",
+    "2 nodules", True),
+    ("no abnormality", "normal", False), ("5 cm", "50 mm", False), ("lung", "left lung", False), ("two nodules",
+    "2 nodules", False),
+    ("without effusion", "no effusion", False),
+])  # fmt: skip
+def test_vetoes(answer: str, reference: str, unsafe: bool) -> None:
+    assert contradicts(answer, reference) is unsafe
+
+
+def test_semantic_signal(embedder: Any) -> None:
+    left, right = "infection of the left lung", "infection of the right lung"
+    answers = ["pneumonia", "effusion", left, right, "", None, "\ud800", "pneumonia"]
+    references = [["pneumonia"], ["pneumonia"], [left], [left], *[["pneumonia"]] * 3, ["effusion", "pneumonia"]]
+    assert semantic_signal(answers, references, PRESETS["robust"], embedder) == [1, 0, 1, 0, 0, 0, 0, 1]
+    assert semantic_signal(answers, references, "faithful", embedder) == [1, 0, 1, 1, 0, 0, 0, 1]
+    assert semantic_signal([], [], "robust", embedder) == []
+
+
+def test_references_are_embedded_once(embedder: Any) -> None:
+    cache: dict[str, Any] = {}
+    semantic_signal(["pneumonia"], [["effusion"]], "robust", embedder, cache)
+    kept = cache["effusion"]
+    semantic_signal(["pneumonia"], [["effusion"]], "robust", embedder, cache)
+    assert cache == {"effusion": kept}
+    assert cache["effusion"] is kept
+
+
+def test_total_is_the_published_formula_on_a_grid() -> None:
+    for accuracy, semantic, modality, form in itertools.product((0, 1), (0, 1), (0, 1), (0, 1)):
+        signals = {"accuracy": accuracy, "semantic": semantic, "modality": modality, "format": form}
+        published = 0.9 * (0.575 * accuracy + 0.375 * semantic + 0.05 * modality) + 0.1 * form
+        for preset in PRESETS:
+            assert composite_total(signals, preset) == pytest.approx(published)
+
+
+def test_left_out_and_failed_signals() -> None:
+    whole: dict[str, float | None] = {"accuracy": 1, "semantic": 1, "format": 1, "modality": 1}
+    assert composite_total(whole | {"modality": None}, "robust") == 1
+    assert composite_total(whole | {"modality": None, "format": 0}, "robust") == pytest.approx(0.855 / 0.955)
+    for failed in ("accuracy", "semantic", "format"):
+        assert composite_total(whole | {failed: None}, "robust") is None
+    with pytest.raises(InputError, match="use one of robust, faithful"):
+        find_preset("best")
+
+
+@pytest.mark.parametrize("answer", [None, "", "B", "T4:N1", "1:1000", "a __ b", "flu?"])
+def test_zero_rule_is_only_faithful(embedder: Any, answer: str | None) -> None:
+    sample = Sample(id="t", question="q", reference=answer or "lung")
+    text = f"<think>Yes.</think> <answer>{answer}</answer>" if answer is not None else "<think>Yes.</think>"
+    (faithful,), (verdict,) = score_responses([sample], [text], RULES, embedder, "faithful")
+    assert is_zeroed(answer)
+    assert (faithful.signals["accuracy"], faithful.signals["semantic"], verdict.verdict) == (0, 0, "NO")
+    assert "zero rule" in faithful.problems
+    (robust,), _ = score_responses([sample], [text], RULES, embedder)
+    assert robust.signals["accuracy"] == float(bool(answer))
+
+
+def test_four_hand_written_completions(embedder: Any) -> None:
+    wrong = GOOD.replace("pneumonia", "pleural effusion")
+    sloppy = "The picture shows <answer>pneumonia</answer>"
+    texts = [GOOD, wrong, sloppy, ""]
+    rewards, verdicts = score_responses([PICTURE] * 4, texts, RULES, embedder, sample_indices=range(4))
+    assert [reward.total for reward in rewards] == pytest.approx([1, 0.145, 0.855, 0])
+    assert [r.sample_index for r in rewards] == [v.sample_index for v in verdicts] == [0, 1, 2, 3]
+    fields = {"id", "sample_index", "signals", "total", "preset", "problems"}
+    assert set(json.loads(rewards[0].model_dump_json())) == fields
+
+
+def test_faithful_asks_the_model_where_robust_has_a_tier(embedder: Any) -> None:
+    asked = []
+
+    def ask(prompts: list[str], template: Template) -> list[Reply]:
+        asked.extend(prompts)
+        return [Reply("NO")] * len(prompts)
+
+    sample = Sample(id="t", question="How wide?", reference="5 mm")
+    judge = Judge("local", ask, judge_id="local@1")
+    texts = [f"<think>So.</think> <answer>{answer}</answer>" for answer in ("5 mm", "0.5 cm")]
+    _, robust = score_responses([sample] * 2, texts, judge, embedder, "robust")
+    assert [v.decided_by for v in robust] == ["exact", "number"]
+    assert not asked
+    _, faithful = score_responses([sample] * 2, texts, judge, embedder, "faithful")
+    assert [v.decided_by for v in faithful] == ["exact", "model"]
+    assert {v.judge_id for v in faithful} == {"local@1"}
+    assert len(asked) == 1
+
+
+def test_failed_judge_makes_the_total_none_and_trl_is_told(embedder: Any) -> None:
+    logged: dict[str, float] = {}
+    reward = make_reward_function({"p": PICTURE, "t": TEXT}, RULES, embedder, "robust")
+    unclear = "<think>So.</think> <answer>some airy organ</answer>"
+    clear = [{"role": "assistant", "content": unclear.replace("some airy organ", "lung")}]
+    completions = [[{"role": "assistant", "content": GOOD}], unclear, clear]
+    extra: dict[str, Any] = {"log_metric": logged.__setitem__, "trainer_state": None, "image": [1, 2, 3]}
+    totals = reward(prompts=["", "", ""], completions=completions, id=["p", "t", "t"], **extra)
+    assert totals == [1, None, 1]
+    assert reward.__name__ == "composite"
+    assert logged["signal/unscored"] == pytest.approx(1 / 3)
+    assert logged["signal/accuracy"] == 1
+    assert logged["signal/modality"] == 1
+    with pytest.raises(InputError, match="'x'"):
+        reward(prompts=[""], completions=[GOOD], id=["x"])
+    assert completion_text([{"role": "assistant", "content": [{"type": "text", "text": "a"}]}]) == "a"
+    assert completion_text([]) == ""
+
+
+def test_reward_never_reads_the_facts(embedder: Any) -> None:
+    texts = [GOOD, GOOD.replace("pneumonia", "effusion")]
+    with_facts = PICTURE.model_copy(update={"facts": {"finding": "glioma", "truth": "effusion"}})
+    without = score_responses([PICTURE] * 2, texts, RULES, embedder)
+    assert without == score_responses([with_facts] * 2, texts, RULES, embedder)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.text(st.characters(exclude_categories=()), max_size=80), min_size=1, max_size=4))
+def test_totals_stay_in_range_for_any_text(embedder: Any, texts: list[str]) -> None:
+    wrapped = [*texts, *(f"<think>a</think><answer>{text}</answer>" for text in texts)]
+    for preset in PRESETS:
+        rewards, _ = score_responses([PICTURE] * len(wrapped), wrapped, RULES, embedder, preset)
+        assert all(reward.total is None or 0 <= reward.total <= 1 for reward in rewards)
+
+
+@pytest.mark.skipif(not (DATA / "models" / "embedder").exists(), reason="the tiny embedder is not built")
+def test_tiny_embedder_knows_synonyms() -> None:
+    embedder = load_embedder()
+    answers = ["lung infection", "glioma", "no pneumonia", "on the right"]
+    assert semantic_signal(answers, [*[["pneumonia"]] * 3, ["left"]], "robust", embedder) == [1, 0, 0, 0]
