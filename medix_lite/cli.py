@@ -10,7 +10,12 @@ import typer
 
 from .files import InputError
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help="The course that teaches open-ended medical RL by running it.")
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="The course that teaches open-ended medical RL by running it.",
+)
 
 ProfileOption = Annotated[str, typer.Option(help="Name of a profile, or path of a YAML file.")]
 SourceOption = Annotated[str, typer.Option(help="phantoms, bccd:PATH, pubmedqa:PATH, folder:PATH or hub:ID@REVISION.")]
@@ -35,7 +40,7 @@ def run(
     """Run the notebooks under papermill, the same as by hand, and write the report."""
     from .runner import run_notebooks
 
-    own = {"profile": profile, "source": source, "seed": seed, "judge": judge, "settings": settings}
+    own: dict[str, Any] = {"profile": profile, "source": source, "seed": seed, "judge": judge, "settings": settings}
     given = parse_parameters(parameter or [])
     own |= {name: given.pop(name) for name in list(given) if name in own}
     own["seed"] = int(own["seed"])
@@ -62,7 +67,13 @@ def parse_parameters(pairs: list[str]) -> dict[str, Any]:
 
 
 @app.command()
-def curate(out: OutOption, profile: ProfileOption = "tiny-cpu", source: SourceOption = "phantoms", seed: SeedOption = 0, settings: SettingsOption = "") -> None:
+def curate(
+    out: OutOption,
+    profile: ProfileOption = "tiny-cpu",
+    source: SourceOption = "phantoms",
+    seed: SeedOption = 0,
+    settings: SettingsOption = "",
+) -> None:
     """Turn a source into checked train, probe and test samples with a data set card."""
     from .curation.curate import curate as curate_source
     from .profiles import load_profile
@@ -78,15 +89,22 @@ def curate(out: OutOption, profile: ProfileOption = "tiny-cpu", source: SourceOp
 def build_tiny(
     out: Annotated[Path | None, typer.Option(help="Folder of the models; default: the shipped ones.")] = None,
     seed: SeedOption = 0,
-    policy_steps: Annotated[int, typer.Option(min=1)] = 1800,
-    judge_steps: Annotated[int, typer.Option(min=1)] = 900,
+    policy_steps: Annotated[int, typer.Option(min=1)] = 1600,
+    judge_steps: Annotated[int, typer.Option(min=1)] = 1000,
     pictures: Annotated[int, typer.Option(min=32, help="Warm-up samples.")] = 12000,
 ) -> None:
     """Build the three tiny models from scratch."""
     from .models.load import TINY
     from .models.tiny import build_tiny as build
 
-    made = build(out or TINY, seed=seed, policy_steps=policy_steps, judge_steps=judge_steps, pictures=pictures, progress=sys.stderr.isatty())
+    made = build(
+        out or TINY,
+        seed=seed,
+        policy_steps=policy_steps,
+        judge_steps=judge_steps,
+        pictures=pictures,
+        progress=sys.stderr.isatty(),
+    )
     typer.echo(f"{out or TINY}: {made['megabytes']} MB in {made['seconds']} s")
 
 
@@ -132,17 +150,30 @@ def generate(
     p = load_profile(profile, parse_settings(settings))
     questions = read_samples(samples)
     prepare_device(p)
-    model, processor = load_policy(p.policy.path, revision=p.policy.revision, adapter=adapter, dtype=p.policy.dtype, device=p.device)
+    model, processor = load_policy(
+        p.policy.path, revision=p.policy.revision, adapter=adapter, dtype=p.policy.dtype, device=p.device
+    )
     rows = generate_all(
-        model, processor, questions, out, model_name=p.policy.path, revision=p.policy.revision or model_hash(p.policy.path), copies=copies,
-        temperature=0.0 if copies == 1 else 1.0, seed=seed, batch_size=p.evaluation.batch_size,
-        progress=lambda batches: tqdm(batches, disable=None), **Run(out.parent, p, "", seed).sampling,
-    )  # fmt: skip
+        model,
+        processor,
+        questions,
+        out,
+        model_name=p.policy.path,
+        revision=p.policy.revision or model_hash(p.policy.path),
+        copies=copies,
+        temperature=0.0 if copies == 1 else 1.0,
+        seed=seed,
+        batch_size=p.evaluation.batch_size,
+        progress=lambda batches: tqdm(batches, disable=None),
+        **Run(out.parent, p, "", seed).sampling,
+    )
     typer.echo(f"{out}: {len(rows)} responses")
 
 
 ResponsesOption = Annotated[Path, typer.Option(help="Responses file (JSONL).")]
-SamplesOption = Annotated[Path | None, typer.Option(help="Samples file to join on id; not needed if responses hold the samples' fields.")]
+SamplesOption = Annotated[
+    Path | None, typer.Option(help="Samples file to join on id; not needed if responses hold the samples' fields.")
+]
 
 
 @app.command()
@@ -203,10 +234,14 @@ def reward(
     from .rewards.composite import score_responses
 
     keys, questions, _ = join_responses(responses, samples)
-    rewards, _ = score_responses(questions, read_texts(responses), make_judge(judge), load_embedder(), preset, [index for _, index in keys])
+    rewards, _ = score_responses(
+        questions, read_texts(responses), make_judge(judge), load_embedder(), preset, [index for _, index in keys]
+    )
     write_jsonl(out, (r.model_dump() for r in rewards))
     totals = [r.total for r in rewards if r.total is not None]
-    typer.echo(f"{out}: {len(rewards)} rewards, mean {sum(totals) / max(1, len(totals)):.3f}, {len(rewards) - len(totals)} unscored")
+    typer.echo(
+        f"{out}: {len(rewards)} rewards, mean {sum(totals) / max(1, len(totals)):.3f}, {len(rewards) - len(totals)} unscored"
+    )
 
 
 @app.command()

@@ -18,9 +18,12 @@ from .samples import Sample
 DARK, LIGHT, MID = "#1f3a5f", "#e07b39", "#7a8ca3"
 SIGNALS = ("accuracy", "semantic", "format", "modality")
 NAMES = {
-    "true_accuracy": "true accuracy\n(oracle)", "judged_accuracy": "judged\naccuracy", "pass_at_8": "pass@8\n(sampled)",
-    "format": "format", "modality": "modality",
-}  # fmt: skip
+    "true_accuracy": "true accuracy\n(oracle)",
+    "judged_accuracy": "judged\naccuracy",
+    "pass_at_8": "pass@8\n(sampled)",
+    "format": "format",
+    "modality": "modality",
+}
 
 
 def save(figure: Figure, path: Path) -> Path:
@@ -85,14 +88,21 @@ def training_curves(rows: Sequence[dict[str, Any]], smooth: int = 10) -> Figure:
     for signal, style in zip(SIGNALS, ("-", "--", ":", "-."), strict=True):
         line(axes[0, 1], f"signal/{signal}", signal, linestyle=style)
     axes[0, 1].set_title("each signal")
-    for key, label, style in (("probe/true_accuracy", "true (oracle)", "o-"), ("probe/judged_accuracy", "judged", "s--")):
+    for key, label, style in (
+        ("probe/true_accuracy", "true (oracle)", "o-"),
+        ("probe/judged_accuracy", "judged", "s--"),
+    ):
         points = [(row["step"], row[key]) for row in rows if row.get(key) is not None]
         if points:
             axes[0, 2].plot(*np.array(points, dtype=float).T, style, markersize=4, label=label)
     axes[0, 2].set_title("accuracy on the probe, greedy")
     for axis in (axes[0, 1], axes[0, 2]):
         axis.legend(fontsize=8, frameon=False)
-    for axis, key, title in ((axes[1, 0], "entropy", "entropy (nats per token)"), (axes[1, 1], "completion_tokens", "length (tokens)"), (axes[1, 2], "grad_norm", "gradient norm")):
+    for axis, key, title in (
+        (axes[1, 0], "entropy", "entropy (nats per token)"),
+        (axes[1, 1], "completion_tokens", "length (tokens)"),
+        (axes[1, 2], "grad_norm", "gradient norm"),
+    ):
         line(axis, key, color=DARK)
         axis.set_title(title)
         axis.set_xlabel("training step")

@@ -19,7 +19,8 @@ FIGURES = {
 CANNOT_SHOW = (
     "Phantoms are not patients: nothing here says how a model reads real medical pictures.",
     "One author wrote the world, the judge's lexicon and the oracle; they may share blind spots.",
-    "The warm-up stands in for a public pre-trained backbone and was built to be vague. RL here brings out what the base can already see; it teaches no new sight.",
+    "The warm-up stands in for a public pre-trained backbone and was built to be vague. RL here brings out what the base can "
+    "already see; it teaches no new sight.",
 )
 
 
@@ -34,12 +35,20 @@ def write_report(run: Run, extra: dict[str, Any] | None = None) -> Path:
     """
     if not (run.folder / "results.json").exists():
         raise InputError("this run has no results.json yet; run notebook 04 first")
-    figures = [(title, _data_url(path)) for name, title in FIGURES.items() if (path := run.folder / "figures" / f"{name}.png").exists()]
+    figures = [
+        (title, _data_url(path)) for name, title in FIGURES.items() if (path := run.folder / "figures" / f"{name}.png").exists()
+    ]
     page = Environment(loader=PackageLoader("medix_lite", "."), autoescape=True).get_template("report.html.j2")
     html = page.render(
-        notice=NOTICE, run=run, results=read_json(run.folder / "results.json"), environment=read_json(run.folder / "environment.json"),
-        curation=read_json(run.folder / "data" / "curation.json"), figures=figures, extra=extra or {}, cannot_show=CANNOT_SHOW if run.on_phantoms else (),
-    )  # fmt: skip
+        notice=NOTICE,
+        run=run,
+        results=read_json(run.folder / "results.json"),
+        environment=read_json(run.folder / "environment.json"),
+        curation=read_json(run.folder / "data" / "curation.json"),
+        figures=figures,
+        extra=extra or {},
+        cannot_show=CANNOT_SHOW if run.on_phantoms else (),
+    )
     write_text(run.folder / "report.html", html)
     return run.folder / "report.html"
 

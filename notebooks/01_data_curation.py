@@ -33,8 +33,6 @@ judge: str = ""  # rules, tiny, openai:MODEL@URL; empty: the profile's judge
 settings: str = ""  # profile settings to change, such as training.steps=40,data.test=100
 
 # %%
-from pathlib import Path
-
 from IPython.display import Markdown, display
 
 from medix_lite import figures

@@ -88,6 +88,7 @@ training_rows(splits["train"], run.profile)[0]
 # One line now and then. On the tiny world the *probe* line shows true accuracy on a few questions, by the oracle: it only
 # measures, training never sees it. Watch whether truth rises with the reward: if reward rises alone, the policy is hacking.
 
+
 # %%
 def report(row):
     if "probe/judged_accuracy" in row:

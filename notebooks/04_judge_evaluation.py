@@ -33,7 +33,7 @@ judge: str = ""  # rules, tiny, openai:MODEL@URL; empty: the profile's judge
 settings: str = ""  # profile settings to change, such as training.steps=40,data.test=100
 
 # %%
-from IPython.display import HTML, Image, display
+from IPython.display import Image, display
 
 from medix_lite import figures
 from medix_lite.evaluation.score import headroom, results
@@ -65,7 +65,9 @@ write_json(run.folder / "results.json", scores)
 for metric, gain in scores["gain"].items():
     if gain["value"] is not None:
         before, after = scores["base"][metric]["value"], scores["trained"][metric]["value"]
-        print(f"{metric:16} {before:.3f} -> {after:.3f}   gain {gain['value']:+.3f}  95% [{gain['ci95'][0]:+.3f}, {gain['ci95'][1]:+.3f}]")
+        print(
+            f"{metric:16} {before:.3f} -> {after:.3f}   gain {gain['value']:+.3f}  95% [{gain['ci95'][0]:+.3f}, {gain['ci95'][1]:+.3f}]"
+        )
 
 # %%
 display(Image(figures.save(figures.base_against_trained(scores), FIGURES / "base_against_trained.png")))
@@ -113,7 +115,9 @@ for name, measured in (("base", base), ("trained", trained)):
     if questions:
         marks = judged(run, f"{name}-report", questions, texts, [0] * len(texts), MIMIC)
         interval = bootstrap([float("nan") if v.score is None else v.score for v in marks])
-        extra[f"MIMIC rubric of the reasoning as a report, mean / 5, {name}"] = f"{interval['value']:.3f} {interval['ci95']}, n {interval['n']}"
+        extra[f"MIMIC rubric of the reasoning as a report, mean / 5, {name}"] = (
+            f"{interval['value']:.3f} {interval['ci95']}, n {interval['n']}"
+        )
         print(name, interval)
     else:
         print("this source has no facts to write report references from: skipped")
@@ -126,12 +130,18 @@ for name, measured in (("base", base), ("trained", trained)):
 order = sorted(range(len(base.samples)), key=lambda i: (trained.verdicts[i].score or 0.0, base.verdicts[i].score or 0.0))
 picked = order[:3] + [i for i in order if (trained.verdicts[i].score or 0) > (base.verdicts[i].score or 0)][:3]
 picked = list(dict.fromkeys(picked))
-notes = [f"verdicts: base {base.verdicts[i].verdict}, trained {trained.verdicts[i].verdict} ({trained.verdicts[i].decided_by})" for i in picked]
+notes = [
+    f"verdicts: base {base.verdicts[i].verdict}, trained {trained.verdicts[i].verdict} ({trained.verdicts[i].decided_by})"
+    for i in picked
+]
 
 # %%
 from medix_lite.files import read_jsonl
 
-texts = {w: {row["id"]: row["response"] for row in read_jsonl(run.folder / "responses" / f"{w}-greedy.jsonl")} for w in ("base", "trained")}
+texts = {
+    w: {row["id"]: row["response"] for row in read_jsonl(run.folder / "responses" / f"{w}-greedy.jsonl")}
+    for w in ("base", "trained")
+}
 shown = [base.samples[i] for i in picked]
 figure = figures.examples(shown, [texts["base"][s.id] for s in shown], [texts["trained"][s.id] for s in shown], notes)
 display(Image(figures.save(figure, FIGURES / "examples.png")))

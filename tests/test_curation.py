@@ -74,9 +74,7 @@ def test_bccd_real_counts(real_data, tmp_path):
     assert len(boxes) == len(list((root / "JPEGImages").iterdir())) == 364
     assert sum(boxes.values(), Counter()) == {"RBC": 4155, "WBC": 372, "Platelets": 361}
 
-    splits, rejected, available = read_source(
-        f"bccd:{real_data / 'bccd'}", tmp_path, sizes=ALL, seed=0, image_size=None
-    )
+    splits, rejected, available = read_source(f"bccd:{real_data / 'bccd'}", tmp_path, sizes=ALL, seed=0, image_size=None)
     assert {split: len(samples) for split, samples in splits.items()} == {"train": 843, "test": 283, "probe": 350}
     assert available == {split: len(samples) for split, samples in splits.items()}
     groups = {split: {sample.group for sample in samples} for split, samples in splits.items()}
@@ -87,9 +85,7 @@ def test_bccd_real_counts(real_data, tmp_path):
         assert len(official) == size
         assert groups[split] | out == official
         assert not groups[split] & out
-    assert {row["id"] for row in rejected} == {
-        f"bccd-{name}" for name, c in boxes.items() if not (c["RBC"] and c["WBC"])
-    }
+    assert {row["id"] for row in rejected} == {f"bccd-{name}" for name, c in boxes.items() if not (c["RBC"] and c["WBC"])}
     assert len(rejected) == 20
 
     everything = [sample for samples in splits.values() for sample in samples]
@@ -252,9 +248,7 @@ def test_pubmedqa_rows_that_lack_something_are_rejected(tmp_path):
     assert [sample.id for sample in splits["test"]] == ["pubmedqa-1"]
     assert sum(map(len, splits.values())) + len(rejected) == 31
     (tmp_path / "data" / "ori_pqal.json").write_text("[]")
-    assert "keyed by PubMed id" in refused(
-        load_source, f"pubmedqa:{tmp_path}", tmp_path, sizes=ALL, seed=0, image_size=None
-    )
+    assert "keyed by PubMed id" in refused(load_source, f"pubmedqa:{tmp_path}", tmp_path, sizes=ALL, seed=0, image_size=None)
 
 
 @pytest.mark.parametrize(
@@ -294,9 +288,7 @@ def test_a_folder_with_a_table(tmp_path):
     folder = make_folder(tmp_path / "mine", groups=1)
     (folder / "samples.jsonl").unlink()
     table = folder / "samples.csv"
-    table.write_text(
-        "id,question,reference,references,modality,images\na,what?,this,it|that,CT_SCAN,0.png\nb,why?,so,,,\n"
-    )
+    table.write_text("id,question,reference,references,modality,images\na,what?,this,it|that,CT_SCAN,0.png\nb,why?,so,,,\n")
     splits = load_source(f"folder:{folder}", tmp_path, sizes=ALL, seed=0, image_size=None)
     first, second = sorted((s for samples in splits.values() for s in samples), key=lambda sample: sample.id)
     assert first.accepted() == ["this", "it", "that"]

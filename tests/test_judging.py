@@ -21,6 +21,7 @@ from medix_lite.judging.verdicts import decide_by_rules
 from medix_lite.samples import Sample
 
 OPTIONS = ["pneumonia", "pleural effusion", "pneumothorax", "no abnormality"]
+WRITABLE = st.text(max_size=60)
 ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=60)
 
 
@@ -157,7 +158,7 @@ def test_text_readers() -> None:
 
 
 @settings(max_examples=300, deadline=None)
-@given(ANY_TEXT, ANY_TEXT.filter(bool), st.lists(ANY_TEXT, max_size=4))
+@given(ANY_TEXT, WRITABLE.filter(bool), st.lists(WRITABLE, max_size=4))
 def test_rules_never_raise_and_echo_is_right(answer: str, reference: str, options: list[str]) -> None:
     sample = Sample(id="s", question=reference, reference=reference, options=options or None)
     verdict = decide_by_rules(sample, answer)
@@ -233,7 +234,7 @@ class Model(BaseHTTPRequestHandler):
         pass
 
     def do_GET(self) -> None:
-        models = ("good", "babble", "slow", "half", "garbage", "html", "empty", "refuse", "old", "busy", "some")
+        models = ("good", "babble", "slow", "half", "garbage", "html", "empty", "refuse", "old", "busy", "some", "odd")
         self.reply(200, {"object": "list", "data": [{"id": m, "object": "model", "root": f"/w/{m}"} for m in models]})
 
     def do_POST(self) -> None:
@@ -261,7 +262,8 @@ class Model(BaseHTTPRequestHandler):
             return self.reply(429, {"error": {"message": "NO"}})
         if mode == "old" and "structured_outputs" in asked:
             return self.reply(400, {"error": {"message": "unknown field"}})
-        text = "NO, not YES" if mode == "babble" else "YES" if "influenza</candidate>" in prompt else "NO"
+        verdict = "YES" if "influenza</candidate>" in prompt else "NO"
+        text = {"babble": "NO, not YES", "odd": "YES\ud800"}.get(mode, verdict)
         message = {"role": "assistant", "content": text}
         tokens = [{"token": text, "logprob": -0.1, "top_logprobs": []}]
         logprobs = {"content": tokens} if asked.get("logprobs") else None
@@ -286,7 +288,7 @@ class Model(BaseHTTPRequestHandler):
 def server() -> Iterator[ThreadingHTTPServer]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Model)
     server.calls, server.seen = count(), []  # type: ignore[attr-defined]
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     yield server
     server.shutdown()
@@ -308,6 +310,7 @@ def test_server_judges_and_asks_identical_answers_once(server: ThreadingHTTPServ
     assert [v.decided_by for v in verdicts] == ["model", "model", "model", "exact", "exact"]
     assert verdicts[0].confidence == pytest.approx(0.905, abs=0.001)
     assert verdicts[0].judge_id.endswith("#/w/good")
+    assert verdicts[0].judge_id.startswith("rules-1+openai:good@")
     assert len(server.seen) == 2  # type: ignore[attr-defined]
     assert server.seen[0]["structured_outputs"] == {"choice": ["YES", "NO"]}  # type: ignore[attr-defined]
     assert server.seen[0]["temperature"] == 0  # type: ignore[attr-defined]
@@ -330,7 +333,7 @@ def test_busy_server_is_asked_again(server: ThreadingHTTPServer) -> None:
     assert judge_answers(server_judge(server, "busy"), [FLU], ["influenza"], REWARD)[0].verdict == "YES"
 
 
-@pytest.mark.parametrize("model", ["babble", "slow", "half", "garbage", "html", "empty", "refuse"])
+@pytest.mark.parametrize("model", ["babble", "slow", "half", "garbage", "html", "empty", "refuse", "odd"])
 def test_no_fault_invents_a_verdict(server: ThreadingHTTPServer, model: str) -> None:
     for template in (REWARD, MIMIC):
         verdict = judge_answers(server_judge(server, model), [FLU], ["influenza"], template)[0]
@@ -371,7 +374,7 @@ def test_tiny_judge_is_deterministic_and_unharmed_by_batching() -> None:
     alone = [judge_answers(judge, [s], [answer], REWARD)[0] for s, answer in zip(samples, answers, strict=True)]
     assert [v.verdict for v in together] == [v.verdict for v in alone] == ["YES", "NO", "NO"]
     assert [v.confidence for v in together] == pytest.approx([v.confidence for v in alone], abs=1e-4)
-    assert judge.judge_id.startswith("model-only:tiny@")
+    assert judge.judge_id.startswith("tiny@")
     graded = judge_answers(judge, samples, answers, MIMIC)
     assert all(v.verdict is None and v.raw_score in range(6) for v in graded)
 

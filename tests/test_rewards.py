@@ -34,7 +34,7 @@ RULES = make_judge("rules")
 def embedder() -> Any:
     """A real `SentenceTransformer` of random word vectors: equal words are near, others are not."""
     from sentence_transformers import SentenceTransformer
-    from sentence_transformers.models import StaticEmbedding
+    from sentence_transformers.sentence_transformer.modules import StaticEmbedding
     from tokenizers import Tokenizer, models, pre_tokenizers
     from torch import manual_seed
 

@@ -81,6 +81,7 @@ def serve(model: Path, log: Path, max_model_len: int | None = None) -> Iterator[
         "VLLM_CPU_KVCACHE_SPACE": "1",  # GiB
         "VLLM_CPU_OMP_THREADS_BIND": "nobind",  # leave the placing of threads to the system: tests share the cores
         "VLLM_HOST_IP": "127.0.0.1",
+        "VLLM_LOGGING_LEVEL": "INFO",  # importing TRL where vLLM is installed sets it to ERROR
         "VLLM_NO_USAGE_STATS": "1",
         "VLLM_CACHE_ROOT": str(log.parent / "vllm_cache"),
     }

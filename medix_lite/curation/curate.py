@@ -52,9 +52,7 @@ def curate(source: str, out: Path, *, sizes: dict[str, int], seed: int, image_si
     write_jsonl(out / "rejected.jsonl", rejected)
     report = {
         "settings": settings,
-        "counts": {
-            split: {"available": loaded.available[split], **_tally(split, kept[split], rejected)} for split in SPLITS
-        },
+        "counts": {split: {"available": loaded.available[split], **_tally(split, kept[split], rejected)} for split in SPLITS},
         "by_modality": count_by(kept, lambda sample: sample.modality or "text only"),
         "by_kind": count_by(kept, kind_of),
         "by_reference": count_by(kept, lambda sample: sample.reference, top=10),

@@ -52,9 +52,7 @@ class Loaded(NamedTuple):
     available: dict[str, int]
 
 
-def load_source(
-    spec: str, out: Path, *, sizes: dict[str, int], seed: int, image_size: int | None
-) -> dict[str, list[Sample]]:
+def load_source(spec: str, out: Path, *, sizes: dict[str, int], seed: int, image_size: int | None) -> dict[str, list[Sample]]:
     """Samples of a source by split (`train`, `test`, `probe`).
 
     Args:
@@ -257,9 +255,7 @@ def _pubmedqa(path: Path, seed: int) -> tuple[dict[str, list[Sample]], list[dict
     """PubMedQA's expert set: the official test ids are the test split; a tenth of the rest is the probe."""
     rows, truth = (read_json(path / "data" / name) for name in ("ori_pqal.json", "test_ground_truth.json"))
     if not isinstance(rows, dict) or not isinstance(truth, dict):
-        raise InputError(
-            f"pubmedqa:{path}: ori_pqal.json and test_ground_truth.json must be objects keyed by PubMed id"
-        )
+        raise InputError(f"pubmedqa:{path}: ori_pqal.json and test_ground_truth.json must be objects keyed by PubMed id")
     test: list[Sample] = []
     rest: list[Sample] = []
     rejected = []

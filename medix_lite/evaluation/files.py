@@ -58,5 +58,8 @@ def score_file(responses: Path, samples: Path | None, judge: Judge) -> dict[str,
         "accuracy_unscored_as_wrong": bootstrap([v.score or 0.0 for v in verdicts], groups),
         "unscored": bootstrap([float(v.score is None) for v in verdicts], groups),
         "format": bootstrap([float(not r.problems) for r in parsed], groups),
-        "modality": bootstrap([float(r.modality == s.modality) if s.modality else nan for r, s in zip(parsed, questions, strict=True)], groups),
+        "modality": bootstrap(
+            [float(r.modality == s.modality) if s.modality else nan for r, s in zip(parsed, questions, strict=True)],
+            groups,
+        ),
     }

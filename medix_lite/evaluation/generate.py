@@ -12,7 +12,12 @@ from ..samples import Sample, open_image
 def chat_messages(sample: Sample, prompt_style: str, image_size: int | None, max_prompt_chars: int | None) -> list[dict[str, Any]]:
     """The conversation for one sample: pictures first, then the prompt."""
     content: list[dict[str, Any]] = [{"type": "image", "image": open_image(path, image_size)} for path in sample.images]
-    return [{"role": "user", "content": [*content, {"type": "text", "text": build_prompt(sample, prompt_style, max_prompt_chars)}]}]
+    return [
+        {
+            "role": "user",
+            "content": [*content, {"type": "text", "text": build_prompt(sample, prompt_style, max_prompt_chars)}],
+        }
+    ]
 
 
 def image_token_ids(processor: Any) -> list[int]:
@@ -23,9 +28,17 @@ def image_token_ids(processor: Any) -> list[int]:
 
 
 def generate_batch(
-    model: Any, processor: Any, samples: list[Sample], *, copies: int = 1, temperature: float = 0.0, max_new_tokens: int = 48,
-    prompt_style: str = "full", image_size: int | None = None, max_prompt_chars: int | None = None,
-) -> list[list[tuple[str, str]]]:  # fmt: skip
+    model: Any,
+    processor: Any,
+    samples: list[Sample],
+    *,
+    copies: int = 1,
+    temperature: float = 0.0,
+    max_new_tokens: int = 48,
+    prompt_style: str = "full",
+    image_size: int | None = None,
+    max_prompt_chars: int | None = None,
+) -> list[list[tuple[str, str]]]:
     """Responses to a batch of samples.
 
     Args:
@@ -39,15 +52,27 @@ def generate_batch(
 
     conversations = [chat_messages(sample, prompt_style, image_size, max_prompt_chars) for sample in samples]
     inputs = processor.apply_chat_template(
-        conversations, add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt", padding=True
+        conversations,
+        add_generation_prompt=True,
+        tokenize=True,
+        return_dict=True,
+        return_tensors="pt",
+        processor_kwargs={"padding": True},
     ).to(model.device)
-    sampling = {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0} if temperature > 0 else {"do_sample": False}
+    sampling = (
+        {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0} if temperature > 0 else {"do_sample": False}
+    )
     end = processor.tokenizer.eos_token_id
     with torch.inference_mode():
         output = model.generate(
-            **inputs, **sampling, num_return_sequences=copies, max_new_tokens=max_new_tokens, pad_token_id=processor.tokenizer.pad_token_id,
-            eos_token_id=end, suppress_tokens=image_token_ids(processor),
-        )  # fmt: skip
+            **inputs,
+            **sampling,
+            num_return_sequences=copies,
+            max_new_tokens=max_new_tokens,
+            pad_token_id=processor.tokenizer.pad_token_id,
+            eos_token_id=end,
+            suppress_tokens=image_token_ids(processor),
+        )
     completions = output[:, inputs["input_ids"].shape[1] :]
     texts = processor.tokenizer.batch_decode(completions, skip_special_tokens=True)
     reasons = ["stop" if end in row else "length" for row in completions.tolist()]
@@ -56,10 +81,24 @@ def generate_batch(
 
 
 def generate(
-    model: Any, processor: Any, samples: list[Sample], out: Path, *, model_name: str, revision: str, task: str = "", copies: int = 1,
-    temperature: float = 0.0, seed: int = 0, batch_size: int = 64, max_new_tokens: int = 48, prompt_style: str = "full",
-    image_size: int | None = None, max_prompt_chars: int | None = None, progress: Callable[[list[Any]], Any] = lambda batches: batches,
-) -> list[dict[str, Any]]:  # fmt: skip
+    model: Any,
+    processor: Any,
+    samples: list[Sample],
+    out: Path,
+    *,
+    model_name: str,
+    revision: str,
+    task: str = "",
+    copies: int = 1,
+    temperature: float = 0.0,
+    seed: int = 0,
+    batch_size: int = 64,
+    max_new_tokens: int = 48,
+    prompt_style: str = "full",
+    image_size: int | None = None,
+    max_prompt_chars: int | None = None,
+    progress: Callable[[list[Any]], Any] = lambda batches: batches,
+) -> list[dict[str, Any]]:
     """Generate for all samples, appending each batch to `out`; batches that stand there already are not generated again.
 
     Batches are the same in every run, and each has its own seed, so a resumed run writes what an uninterrupted one would.
@@ -84,11 +123,27 @@ def generate(
             continue
         torch.manual_seed(seed * 1_000_003 + number)
         answers = generate_batch(
-            model, processor, batch, copies=copies, temperature=temperature, max_new_tokens=max_new_tokens, prompt_style=prompt_style,
-            image_size=image_size, max_prompt_chars=max_prompt_chars,
-        )  # fmt: skip
+            model,
+            processor,
+            batch,
+            copies=copies,
+            temperature=temperature,
+            max_new_tokens=max_new_tokens,
+            prompt_style=prompt_style,
+            image_size=image_size,
+            max_prompt_chars=max_prompt_chars,
+        )
         new = [
-            {"id": sample.id, "sample_index": index, "response": text, "task": task, "model": model_name, "revision": revision, "finish_reason": reason, "seed": seed}
+            {
+                "id": sample.id,
+                "sample_index": index,
+                "response": text,
+                "task": task,
+                "model": model_name,
+                "revision": revision,
+                "finish_reason": reason,
+                "seed": seed,
+            }
             for sample, pairs in zip(batch, answers, strict=True)
             for index, (text, reason) in enumerate(pairs)
         ]

@@ -60,20 +60,32 @@ def measure(greedy: Stage, sampled: Stage, copies: int) -> Measured:
     nan = np.nan
     truth = np.array([nan if t is None else t for t in true_accuracy(samples, responses)])
     judged = np.array([nan if v.score is None else v.score for v in verdicts])
-    any_right = [nan if t is None else t for t in true_accuracy(*sampled[:2])] if has_facts else [v.score or 0.0 for v in sampled[2]]
+    any_right = (
+        [nan if t is None else t for t in true_accuracy(*sampled[:2])] if has_facts else [v.score or 0.0 for v in sampled[2]]
+    )
     hedges = [check_answer(s.facts, r.answer, s.options).hedged if s.facts else nan for s, r in zip(*sampled[:2], strict=True)]
-    greedy_hedges = [check_answer(s.facts, r.answer, s.options).hedged if s.facts else nan for s, r in zip(samples, responses, strict=True)]
+    greedy_hedges = [
+        check_answer(s.facts, r.answer, s.options).hedged if s.facts else nan for s, r in zip(samples, responses, strict=True)
+    ]
     per_question = {
         "true_accuracy": truth,
         "judged_accuracy": judged,
         "pass_at_8": np.array(any_right, dtype=float).reshape(len(samples), copies).max(axis=1),
         "format": np.array([float(not r.problems) for r in responses]),
-        "modality": np.array([float(r.modality == s.modality) if s.modality else nan for s, r in zip(samples, responses, strict=True)]),
+        "modality": np.array(
+            [float(r.modality == s.modality) if s.modality else nan for s, r in zip(samples, responses, strict=True)]
+        ),
     }
     return Measured(
-        samples, responses, verdicts, per_question, np.array(hedges, dtype=float).reshape(len(samples), copies).mean(axis=1),
-        np.array(greedy_hedges, dtype=float), [s.group or s.id for s in samples], float(np.mean(np.isnan(judged))),
-    )  # fmt: skip
+        samples,
+        responses,
+        verdicts,
+        per_question,
+        np.array(hedges, dtype=float).reshape(len(samples), copies).mean(axis=1),
+        np.array(greedy_hedges, dtype=float),
+        [s.group or s.id for s in samples],
+        float(np.mean(np.isnan(judged))),
+    )
 
 
 def results(base: Measured, trained: Measured, seconds: dict[str, float]) -> dict[str, Any]:
@@ -86,7 +98,12 @@ def results(base: Measured, trained: Measured, seconds: dict[str, float]) -> dic
     def gain(metric: str) -> dict[str, Any]:
         return _score(paired_difference(trained.per_question[metric], base.per_question[metric], base.groups))
 
-    return {"base": scores(base), "trained": scores(trained), "gain": {metric: gain(metric) for metric in METRICS}, "seconds": seconds}
+    return {
+        "base": scores(base),
+        "trained": scores(trained),
+        "gain": {metric: gain(metric) for metric in METRICS},
+        "seconds": seconds,
+    }
 
 
 def _score(interval: dict[str, Any]) -> dict[str, Any]:

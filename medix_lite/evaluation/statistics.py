@@ -33,7 +33,11 @@ def bootstrap(values: ArrayLike, clusters: list[str] | None = None, seed: int = 
     rng = np.random.default_rng(seed)
     means = _resample(rng, sums, counts)
     low, high = np.percentile(means, [2.5, 97.5])
-    return {"value": round(float(numbers.mean()), 4), "ci95": [round(float(low), 4), round(float(high), 4)], "n": int(numbers.size)}
+    return {
+        "value": round(float(numbers.mean()), 4),
+        "ci95": [round(float(low), 4), round(float(high), 4)],
+        "n": int(numbers.size),
+    }
 
 
 def _resample(rng: np.random.Generator, sums: NDArray[Any], counts: NDArray[Any]) -> NDArray[Any]:

@@ -42,14 +42,14 @@ class Judge:
         ask: prompts and their template -> one reply for each, in order; None if there is no model.
         tiers: whether the deterministic tiers decide first.
         compact: whether the model reads the compact templates.
-        judge_id: model with revision or hash, written into every verdict.
+        judge_id: model with revision or hash, and the rules' version; written into every verdict, else the name is.
     """
 
     name: str
     ask: Callable[[list[str], Template], list[Reply]] | None
     tiers: bool = True
     compact: bool = False
-    judge_id: str = RULES_ID
+    judge_id: str = ""
 
 
 def make_judge(name: str) -> Judge:
@@ -61,16 +61,17 @@ def make_judge(name: str) -> Judge:
     base = name.removeprefix("model-only:")
     tiers = base == name
     if name == "rules":
-        return Judge(name, None)
+        return Judge(name, None, judge_id=RULES_ID)
+    prefix = f"{RULES_ID}+" if tiers else ""
     if base == "tiny":
         ask, judge_id = load_tiny_judge()
-        return Judge(name, ask, tiers, compact=True, judge_id=judge_id if tiers else f"model-only:{judge_id}")
+        return Judge(name, ask, tiers, compact=True, judge_id=prefix + judge_id)
     server = re.fullmatch(r"openai:(?P<model>.+?)@(?P<url>https?://[^\s@]+)", base)
     if server is None:
         # What follows an @ may be a password.
         raise InputError(f"unknown judge {name.partition('@')[0]!r}; use one of {JUDGE_NAMES}")
     model, url = server["model"], server_url(server["url"])
-    return Judge(name, openai_judge(model, url), tiers, judge_id=f"{name}#{check_server(url, model)}")
+    return Judge(name, openai_judge(model, url), tiers, judge_id=f"{prefix}{base}#{check_server(url, model)}")
 
 
 def judge_answers(
@@ -113,7 +114,7 @@ def judge_answers(
     finished = []
     for verdict, index in zip(verdicts, indices, strict=True):
         assert verdict is not None
-        update: dict[str, Any] = {"sample_index": index, "judge_id": judge.judge_id}
+        update: dict[str, Any] = {"sample_index": index, "judge_id": judge.judge_id or judge.name}
         if template.kind == "rubric" and verdict.verdict == "NO":
             update |= {"verdict": None, "raw_score": 0.0}
         finished.append(verdict.model_copy(update=update))
@@ -131,7 +132,9 @@ def _model_verdict(sample: Sample, reply: Reply, template: Template) -> Verdict:
     else:
         decision = {"verdict": choice, "score": float(choice == "YES")}
     votes = [choice] if choice else []
-    known = {"decided_by": "model", "votes": votes, "raw_reply": reply.text, "confidence": reply.confidence}
+    # A lone surrogate, which JSON can spell, would make the verdict unwritable.
+    raw = None if reply.text is None else reply.text.encode("utf-8", "replace").decode()
+    known = {"decided_by": "model", "votes": votes, "raw_reply": raw, "confidence": reply.confidence}
     return Verdict(id=sample.id, template_id=template.id, **(known | decision))
 
 

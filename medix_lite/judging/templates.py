@@ -46,8 +46,8 @@ REWARD = Template(
     choices=("YES", "NO"),
     text=_FRAME.format(
         task="You compare a candidate answer to a medical question with the reference answer. The candidate is right "
-        "if a clinician would take it to say the same thing: synonyms, lay words, abbreviations and converted units are "
-        "the same. It is wrong if finding, negation, side, number or unit differ, if it is too vague to tell, or if "
+        "if a clinician would take it to say the same thing: synonyms, lay words, abbreviations and converted units "
+        "are fine. It is wrong if finding, negation, side, number or unit differ, if it is too vague to tell, or if "
         "it offers several answers to choose from.",
         form="Is the candidate right? Reply with one word, YES or NO.",
     ),

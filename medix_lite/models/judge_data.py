@@ -13,9 +13,30 @@ from .warmup import VAGUE
 
 Example = tuple[Sample, str, str]
 WRAPS = ("{}", "{}", "{}.", "it is {}", "this shows {}", "the answer is {}", "most consistent with {}", "{} is seen")
+P_COPY = 0.4
 DENIALS = ("no {}", "not {}", "there is no {}", "without {}")
-HEDGED = ("possibly {}", "{} or {other}", "maybe {}", "cannot exclude {}", "either {} or {other}", "{}, {other}", "perhaps {}")
-JUNK = (":", ".", "Thought process:", "yes or no", "the reference answer", "correct", "say YES", "YES", "I do not know", "see picture", "all of the above")
+HEDGED = (
+    "possibly {}",
+    "{} or {other}",
+    "maybe {}",
+    "cannot exclude {}",
+    "either {} or {other}",
+    "{}, {other}",
+    "perhaps {}",
+)
+JUNK = (
+    ":",
+    ".",
+    "Thought process:",
+    "yes or no",
+    "the reference answer",
+    "correct",
+    "say YES",
+    "YES",
+    "I do not know",
+    "see picture",
+    "all of the above",
+)
 
 
 def _pick(rng: np.random.Generator, items: tuple[str, ...] | list[str]) -> str:
@@ -23,14 +44,14 @@ def _pick(rng: np.random.Generator, items: tuple[str, ...] | list[str]) -> str:
 
 
 def judge_examples(n: int, rng: np.random.Generator) -> list[Example]:
-    """`n` examples (sample, candidate, verdict): YES or NO half and half, and one in ten a rubric score 0 to 5."""
-    makers = (_concept_example, _concept_example, _concept_example, _concept_example, _yes_no_example, _rubric_example)
-    shares = (0.2, 0.2, 0.2, 0.15, 0.15, 0.1)
+    """`n` examples (sample, candidate, verdict): YES or NO half and half, and one in five a rubric score 0 to 5."""
+    makers = (_concept_example, _yes_no_example, _rubric_example)
+    shares = (0.65, 0.15, 0.2)
     return [makers[rng.choice(len(makers), p=shares)](rng) for _ in range(n)]
 
 
 def _concepts() -> list[Concept]:
-    return [c for c in load_lexicon().values()]
+    return list(load_lexicon().values())
 
 
 def _other(concept: Concept, rng: np.random.Generator) -> Concept:
@@ -55,6 +76,9 @@ def _concept_example(rng: np.random.Generator) -> Example:
     reference = concept.policy[0] if rng.random() < 0.7 else _form(concept, rng)
     sample = Sample(id="judge", question=question, reference=reference)
     if rng.random() < 0.5:
+        # Plain copies of the reference: without these easy positives the judge finds no foothold and stays at chance.
+        if rng.random() < P_COPY:
+            return sample, reference, "YES"
         return sample, _pick(rng, WRAPS).format(_form(concept, rng)), "YES"
     kind = rng.random()
     if kind < 0.5:
@@ -77,7 +101,10 @@ def _yes_no_example(rng: np.random.Generator) -> Example:
     question = _pick(rng, TEMPLATES["yes_no"]).format(target=form)
     reference = _pick(rng, ("yes", "no"))
     sample = Sample(id="judge", question=question, reference=reference)
-    says = {"yes": ("yes", "Yes.", f"yes, there is {form}", f"there is {form}"), "no": ("no", "No.", f"no, there is no {form}", f"there is no {form}")}
+    says = {
+        "yes": ("yes", "Yes.", f"yes, there is {form}", f"there is {form}"),
+        "no": ("no", "No.", f"no, there is no {form}", f"there is no {form}"),
+    }
     if rng.random() < 0.5:
         return sample, _pick(rng, says[reference]), "YES"
     wrong = says["no" if reference == "yes" else "yes"]
@@ -85,7 +112,7 @@ def _yes_no_example(rng: np.random.Generator) -> Example:
 
 
 def _rubric_example(rng: np.random.Generator) -> Example:
-    """Reference "picture, finding, side"; 2 points for the finding, 2 for the side, 1 for the kind of picture; a false claim costs 1."""
+    """Reference "picture, finding, side"; 2 points for the finding, 2 for the side, 1 for the picture; a false claim costs 1."""
     modality = _pick(rng, [m for m in SPOKEN if m != "MICROSCOPY"])
     concepts = [c for c in _concepts() if c.modality == modality]
     concept, side = concepts[rng.integers(len(concepts))], _pick(rng, ("left", "right"))

@@ -44,7 +44,14 @@ def resolve_model(path: str, revision: str | None) -> tuple[str, dict[str, Any]]
     return path, {"revision": revision}
 
 
-def load_policy(path: str = "tiny:policy", *, revision: str | None = None, adapter: Path | str | None = None, dtype: str = "float32", device: str = "cpu") -> tuple[Any, Any]:
+def load_policy(
+    path: str = "tiny:policy",
+    *,
+    revision: str | None = None,
+    adapter: Path | str | None = None,
+    dtype: str = "float32",
+    device: str = "cpu",
+) -> tuple[Any, Any]:
     """A Qwen3-VL policy and its processor, in eval mode.
 
     Args:
@@ -80,10 +87,21 @@ def load_unsloth(choice: Any, *, rank: int, alpha: int) -> tuple[Any, Any]:
     if not choice.revision:
         raise InputError(f"model {choice.path!r} has no pinned revision; give the commit of the Hub repository")
     model, processor = FastVisionModel.from_pretrained(
-        choice.path, revision=choice.revision, load_in_4bit=choice.load_in_4bit, use_gradient_checkpointing="unsloth", trust_remote_code=False
+        choice.path,
+        revision=choice.revision,
+        load_in_4bit=choice.load_in_4bit,
+        use_gradient_checkpointing="unsloth",
+        trust_remote_code=False,
     )
     model = FastVisionModel.get_peft_model(
-        model, finetune_vision_layers=False, finetune_language_layers=True, r=rank, lora_alpha=alpha, lora_dropout=0, bias="none", random_state=0
+        model,
+        finetune_vision_layers=False,
+        finetune_language_layers=True,
+        r=rank,
+        lora_alpha=alpha,
+        lora_dropout=0,
+        bias="none",
+        random_state=0,
     )
     return model, processor
 

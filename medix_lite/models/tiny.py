@@ -16,7 +16,6 @@ from ..files import InputError, sha256_of, write_json, write_text
 from ..judging.templates import BASE, MIMIC, REWARD, render
 from ..modalities import MODALITIES
 from ..responses import build_prompt
-from ..samples import Sample
 from ..tiny_world.questions import generate
 from .judge_data import judge_examples, synonym_pairs
 from .warmup import write_response
@@ -44,14 +43,22 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int = VOCABULARY) -> Any:
     bpe.decoder = decoders.ByteLevel()
     special = [PAD, START, END, *VISION]
     trainer = trainers.BpeTrainer(
-        vocab_size=vocabulary, special_tokens=special, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
+        vocab_size=vocabulary,
+        special_tokens=special,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
     )
     bpe.train_from_iterator(texts, trainer)
     bpe.add_tokens([AddedToken(mark, special=False, normalized=False) for mark in MARKS])
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=bpe, pad_token=PAD, eos_token=END, padding_side="left", additional_special_tokens=[START, *VISION],
-        clean_up_tokenization_spaces=False, model_max_length=4096,
-    )  # fmt: skip
+        tokenizer_object=bpe,
+        pad_token=PAD,
+        eos_token=END,
+        padding_side="left",
+        additional_special_tokens=[START, *VISION],
+        clean_up_tokenization_spaces=False,
+        model_max_length=4096,
+    )
     tokenizer.chat_template = CHAT_TEMPLATE
     return tokenizer
 
@@ -64,7 +71,10 @@ def make_processor(tokenizer: Any) -> Any:
     size = {"shortest_edge": IMAGE_SIZE**2, "longest_edge": IMAGE_SIZE**2}
     image = Qwen2VLImageProcessor(size=size, **shape)
     return Qwen3VLProcessor(
-        image_processor=image, tokenizer=tokenizer, video_processor=Qwen3VLVideoProcessor(size=size, **shape), chat_template=CHAT_TEMPLATE
+        image_processor=image,
+        tokenizer=tokenizer,
+        video_processor=Qwen3VLVideoProcessor(size=size, **shape),
+        chat_template=CHAT_TEMPLATE,
     )
 
 
@@ -72,21 +82,47 @@ def policy_config(tokenizer: Any) -> Any:
     """Configuration of the tiny Qwen3-VL: 4 layers of width 128, a 3-layer vision tower of width 96, about 1.7 M parameters."""
     from transformers import Qwen3VLConfig
 
-    ids = {name: tokenizer.convert_tokens_to_ids(mark) for name, mark in zip(("start", "end", "image", "video"), VISION, strict=True)}
+    ids = {
+        name: tokenizer.convert_tokens_to_ids(mark) for name, mark in zip(("start", "end", "image", "video"), VISION, strict=True)
+    }
     text = {
-        "vocab_size": len(tokenizer), "hidden_size": 128, "intermediate_size": 384, "num_hidden_layers": 4, "num_attention_heads": 4,
-        "num_key_value_heads": 2, "head_dim": 32, "max_position_embeddings": 4096, "pad_token_id": tokenizer.pad_token_id,
-        "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [6, 5, 5], "mrope_interleaved": True},
-        "eos_token_id": tokenizer.eos_token_id, "tie_word_embeddings": True,
-    }  # fmt: skip
+        "vocab_size": len(tokenizer),
+        "hidden_size": 128,
+        "intermediate_size": 384,
+        "num_hidden_layers": 4,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "head_dim": 32,
+        "max_position_embeddings": 4096,
+        "pad_token_id": tokenizer.pad_token_id,
+        "rope_parameters": {
+            "rope_type": "default",
+            "rope_theta": 10000.0,
+            "mrope_section": [6, 5, 5],
+            "mrope_interleaved": True,
+        },
+        "eos_token_id": tokenizer.eos_token_id,
+        "tie_word_embeddings": True,
+    }
     vision = {
-        "depth": 3, "hidden_size": 96, "intermediate_size": 288, "num_heads": 4, "patch_size": PATCH, "out_hidden_size": 128,
-        "num_position_embeddings": (IMAGE_SIZE // PATCH) ** 2, "deepstack_visual_indexes": [0, 1],
-    }  # fmt: skip
+        "depth": 3,
+        "hidden_size": 96,
+        "intermediate_size": 288,
+        "num_heads": 4,
+        "patch_size": PATCH,
+        "out_hidden_size": 128,
+        "num_position_embeddings": (IMAGE_SIZE // PATCH) ** 2,
+        "deepstack_visual_indexes": [0, 1],
+    }
     return Qwen3VLConfig(
-        text_config=text, vision_config=vision, image_token_id=ids["image"], video_token_id=ids["video"],
-        vision_start_token_id=ids["start"], vision_end_token_id=ids["end"], tie_word_embeddings=True,
-    )  # fmt: skip
+        text_config=text,
+        vision_config=vision,
+        image_token_id=ids["image"],
+        video_token_id=ids["video"],
+        vision_start_token_id=ids["start"],
+        vision_end_token_id=ids["end"],
+        tie_word_embeddings=True,
+    )
 
 
 def judge_config(tokenizer: Any) -> Any:
@@ -94,21 +130,28 @@ def judge_config(tokenizer: Any) -> Any:
     from transformers import Qwen3Config
 
     return Qwen3Config(
-        vocab_size=len(tokenizer), hidden_size=128, intermediate_size=384, num_hidden_layers=3, num_attention_heads=4,
-        num_key_value_heads=2, head_dim=32, max_position_embeddings=4096, tie_word_embeddings=True,
-        pad_token_id=tokenizer.pad_token_id, eos_token_id=tokenizer.eos_token_id, bos_token_id=None,
-    )  # fmt: skip
+        vocab_size=len(tokenizer),
+        hidden_size=128,
+        intermediate_size=384,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=32,
+        max_position_embeddings=4096,
+        tie_word_embeddings=True,
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        bos_token_id=None,
+    )
 
 
-def train(
-    model: Any, batches: Callable[[int], dict[str, Any]], steps: int, *, lr: float, what: str, progress: bool = True
-) -> list[float]:
-    """Supervised training with AdamW, warm-up over 5% and cosine decay. `batches(step)` returns the model's inputs with labels."""
+def train(model: Any, step_loss: Callable[[], Any], steps: int, *, lr: float, what: str, progress: bool = True) -> list[float]:
+    """Supervised training with AdamW, a short warm-up and cosine decay. `step_loss()` draws a batch and returns its loss."""
     import torch
     from tqdm.auto import tqdm
 
     optimizer = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=0.01, betas=(0.9, 0.98))
-    warm = max(1, steps // 20)
+    warm = min(50, steps)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda i: min(1, (i + 1) / warm) * (0.5 * (1 + math.cos(math.pi * min(1, i / steps))) * 0.98 + 0.02)
     )
@@ -116,7 +159,7 @@ def train(
     losses = []
     bar = tqdm(range(steps), desc=what, disable=not progress, mininterval=5)
     for step in bar:
-        loss = model(**batches(step)).loss
+        loss = step_loss()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
@@ -140,10 +183,12 @@ def build_policy(tokenizer: Any, seed: int, steps: int, pictures: int, batch: in
     model = Qwen3VLForConditionalGeneration(policy_config(tokenizer))
     items = list(generate(pictures, "warmup", seed))
     image_block = VISION[0] + VISION[2] * (IMAGE_SIZE // PATCH // 2) ** 2 + VISION[1]
-    pixels = [None if p is None else processor.image_processor(images=[p], return_tensors="pt")["pixel_values"].half() for _, p in items]
+    pixels = [
+        None if p is None else processor.image_processor(images=[p], return_tensors="pt")["pixel_values"].half() for _, p in items
+    ]
     image_token = tokenizer.convert_tokens_to_ids(VISION[2])
 
-    def batches(step: int) -> dict[str, Any]:
+    def step_loss() -> Any:
         chosen = rng.integers(len(items), size=batch)
         rows, starts = [], []
         for index in chosen:
@@ -162,12 +207,16 @@ def build_policy(tokenizer: Any, seed: int, steps: int, pictures: int, batch: in
         mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows])
         seen = [pixels[i] for i in chosen if pixels[i] is not None]
         side = IMAGE_SIZE // PATCH
-        return {
-            "input_ids": ids, "attention_mask": mask, "labels": labels, "mm_token_type_ids": (ids == image_token).long(),
-            "pixel_values": torch.cat(seen).float(), "image_grid_thw": torch.tensor([[1, side, side]] * len(seen)),
-        }  # fmt: skip
+        return model(
+            input_ids=ids,
+            attention_mask=mask,
+            labels=labels,
+            mm_token_type_ids=(ids == image_token).long(),
+            pixel_values=torch.cat(seen).float(),
+            image_grid_thw=torch.tensor([[1, side, side]] * len(seen)),
+        ).loss
 
-    train(model, batches, steps, lr=2e-3, what="policy", progress=progress)
+    train(model, step_loss, steps, lr=2e-3, what="policy", progress=progress)
     model.generation_config.update(eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id, do_sample=True)
     return model, processor
 
@@ -175,29 +224,31 @@ def build_policy(tokenizer: Any, seed: int, steps: int, pictures: int, batch: in
 def build_judge(tokenizer: Any, seed: int, steps: int, batch: int = 128, progress: bool = True) -> Any:
     """Train the tiny judge to say YES or NO (reward and BASE templates) or 0 to 5 (MIMIC), in its compact prompts."""
     import torch
+    from torch.nn.functional import cross_entropy
     from transformers import Qwen3ForCausalLM
 
     torch.manual_seed(seed + 1)
     rng = np.random.default_rng(seed + 1)
     model = Qwen3ForCausalLM(judge_config(tokenizer))
 
-    def batches(step: int) -> dict[str, Any]:
-        rows = []
-        for sample, candidate, verdict in judge_examples(batch, rng):
+    def step_loss() -> Any:
+        examples = judge_examples(batch, rng)
+        prompts = []
+        for sample, candidate, verdict in examples:
             template = MIMIC if verdict.isdigit() else (REWARD, BASE)[rng.integers(2)]
-            prompt = f"{START}user\n{render(template, sample, candidate, compact=True)}{END}\n{START}assistant\n"
-            rows.append((tokenizer(prompt, add_special_tokens=False)["input_ids"], tokenizer(verdict + END, add_special_tokens=False)["input_ids"]))
-        width = max(len(p) + len(v) for p, v in rows)
-        ids = torch.full((batch, width), tokenizer.pad_token_id)
-        labels = torch.full((batch, width), -100)
-        mask = torch.zeros((batch, width), dtype=torch.long)
-        for i, (prompt_ids, verdict_ids) in enumerate(rows):
-            row = prompt_ids + verdict_ids
-            ids[i, : len(row)], mask[i, : len(row)] = torch.tensor(row), 1
-            labels[i, len(prompt_ids) : len(row)] = torch.tensor(verdict_ids)
-        return {"input_ids": ids, "attention_mask": mask, "labels": labels}
+            prompts.append(
+                f"{START}user\n{render(template, sample, candidate, compact=True)}{END}\n{START}assistant\n{verdict}{END}"
+            )
+        inputs = tokenizer(prompts, padding=True, padding_side="left", add_special_tokens=False, return_tensors="pt")
+        ids, mask = inputs["input_ids"], inputs["attention_mask"]
+        logits = model(input_ids=ids, attention_mask=mask, position_ids=(mask.cumsum(-1) - 1).clamp(min=0)).logits[:, :-1]
+        losses = cross_entropy(logits.transpose(1, 2), ids[:, 1:], reduction="none")
+        # Reading along where the answer is right teaches which words go together; without it the judge stays at chance for long.
+        right = torch.tensor([verdict in ("YES", "5") for _, _, verdict in examples])
+        reading = losses[right, :-2][mask[right, 1:-2].bool()].mean()
+        return losses[:, -2].mean() + 0.1 * losses[:, -1].mean() + 0.5 * reading
 
-    train(model, batches, steps, lr=2e-3, what="judge", progress=progress)
+    train(model, step_loss, steps, lr=1e-3, what="judge", progress=progress)
     model.generation_config.update(eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id, do_sample=False)
     return model
 
@@ -237,7 +288,15 @@ def corpus(seed: int, n: int = 3000) -> Iterable[str]:
         yield render(MIMIC if verdict.isdigit() else REWARD, sample, candidate, compact=True) + "\n" + verdict
 
 
-def build_tiny(out: Path, *, seed: int = 0, policy_steps: int = 1800, judge_steps: int = 900, pictures: int = 12000, progress: bool = True) -> dict[str, Any]:
+def build_tiny(
+    out: Path,
+    *,
+    seed: int = 0,
+    policy_steps: int = 1600,
+    judge_steps: int = 1000,
+    pictures: int = 12000,
+    progress: bool = True,
+) -> dict[str, Any]:
     """Build tokenizer, embedder, judge and policy into `out` and write the manifest of hashes.
 
     Everything is built in a folder beside `out` and moved there at the end, so a killed build leaves the old models whole.
@@ -268,7 +327,10 @@ def build_tiny(out: Path, *, seed: int = 0, policy_steps: int = 1800, judge_step
     write_json(aside / "manifest.json", {"settings": settings, "files": files})
     shutil.rmtree(out, ignore_errors=True)
     aside.rename(out)
-    return {"seconds": round(seconds, 1), "megabytes": round(sum(p.stat().st_size for p in out.rglob("*") if p.is_file()) / 1e6, 2)}
+    return {
+        "seconds": round(seconds, 1),
+        "megabytes": round(sum(p.stat().st_size for p in out.rglob("*") if p.is_file()) / 1e6, 2),
+    }
 
 
 MODEL_CARD = """# Tiny models

@@ -20,10 +20,17 @@ VAGUE = {
 # Findings on which the backbone is vague, two of three in each modality in turn; on the others it mostly commits.
 VAGUE_ABOUT = frozenset(
     (
-        "pneumonia", "pleural effusion", "subdural haematoma", "glioma", "arachnoid cyst", "thyroid nodule",
-        "sickle cell disease", "leukaemia", "macular degeneration",
+        "pneumonia",
+        "pleural effusion",
+        "subdural haematoma",
+        "glioma",
+        "arachnoid cyst",
+        "thyroid nodule",
+        "sickle cell disease",
+        "leukaemia",
+        "macular degeneration",
     )
-)  # fmt: skip
+)
 P_VAGUE, P_VAGUE_ELSEWHERE, P_NEAR_MISS, P_SLIP = 0.82, 0.04, 0.08, 0.12
 
 
@@ -35,7 +42,12 @@ def write_response(sample: Sample, rng: np.random.Generator) -> str:
     response = f"{tag}<think>{thinking}</think><answer>{answer}</answer>"
     if rng.random() >= P_SLIP:
         return response
-    slips = (response.replace("</think>", ""), response.replace("<answer>", ""), f"{tag}<answer>{answer}</answer>", response.removeprefix(tag))
+    slips = (
+        response.replace("</think>", ""),
+        response.replace("<answer>", ""),
+        f"{tag}<answer>{answer}</answer>",
+        response.removeprefix(tag),
+    )
     return slips[rng.integers(len(slips) if tag else 3)]
 
 

@@ -82,7 +82,7 @@ def _verdicts(
     for position, (sample, answer) in enumerate(zip(samples, answers, strict=True)):
         decision = "NO" if preset.zero_rule and is_zeroed(answer) else decide_exact(sample, answer or "")
         if decision:
-            update = {"sample_index": indices[position], "judge_id": judge.judge_id}
+            update = {"sample_index": indices[position], "judge_id": judge.judge_id or judge.name}
             verdicts[position] = rule_verdict(sample, decision, "exact", REWARD.id).model_copy(update=update)
     rest = [position for position in range(len(samples)) if position not in verdicts]
     rest_samples, rest_answers = [samples[position] for position in rest], [answers[position] for position in rest]

@@ -29,10 +29,7 @@ class Preset:
     zero_rule: bool = False
 
 
-PRESETS = {
-    "robust": Preset("robust"),
-    "faithful": Preset("faithful", vetoes=False, tiers=False, zero_rule=True),
-}
+PRESETS = {"robust": Preset("robust"), "faithful": Preset("faithful", vetoes=False, tiers=False, zero_rule=True)}
 
 
 def find_preset(preset: str | Preset) -> Preset:

@@ -12,10 +12,34 @@ from typing import Any
 from .lexicon import load_lexicon
 
 HEDGES = frozenset(
-    "or either possibly possible maybe perhaps probably likely might could may unclear uncertain suspected something one some"
-    " abnormal hard cannot unsure unknown differential question".split()
+    [
+        "or",
+        "either",
+        "possibly",
+        "possible",
+        "maybe",
+        "perhaps",
+        "probably",
+        "likely",
+        "might",
+        "could",
+        "may",
+        "unclear",
+        "uncertain",
+        "suspected",
+        "something",
+        "one",
+        "some",
+        "abnormal",
+        "hard",
+        "cannot",
+        "unsure",
+        "unknown",
+        "differential",
+        "question",
+    ]
 )
-NEGATIONS = frozenset("no not without absent never nothing neither nor isn't".split())
+NEGATIONS = frozenset(["no", "not", "without", "absent", "never", "nothing", "neither", "nor", "isn't"])
 
 
 @dataclass(frozen=True)
@@ -78,9 +102,10 @@ def check_answer(facts: dict[str, Any], answer: str | None, options: list[str] |
         answer: the final answer as free text; None or empty is wrong.
         options: texts of a multiple-choice question.
 
-    >>> check_answer({"family": "finding", "truth": "glioma", "finding": "glioma", "side": "left"}, "a glial tumour on the left").correct
+    >>> facts = {"family": "finding", "truth": "glioma", "finding": "glioma", "side": "left"}
+    >>> check_answer(facts, "a glial tumour on the left").correct
     True
-    >>> check_answer({"family": "finding", "truth": "glioma", "finding": "glioma", "side": "left"}, "glioma or meningioma").why
+    >>> check_answer(facts, "glioma or meningioma").why
     'it hedges: or'
     """
     if not answer or not answer.strip():
@@ -88,7 +113,11 @@ def check_answer(facts: dict[str, Any], answer: str | None, options: list[str] |
     family, truth = facts["family"], facts["truth"]
     if options:
         label = re.fullmatch(r"\W*([a-z])\W*(?:\s+(.*))?", answer.strip().lower(), re.DOTALL)
-        if label and ord(label[1]) - ord("a") < len(options) and (label[2] is None or re.match(r"\W*[a-z]\W*[.):\s]", answer.strip().lower())):
+        if (
+            label
+            and ord(label[1]) - ord("a") < len(options)
+            and (label[2] is None or re.match(r"\W*[a-z]\W*[.):\s]", answer.strip().lower()))
+        ):
             text = options[ord(label[1]) - ord("a")]
             if label[2]:
                 named = {m.concept for m in read_mentions(label[2])[0]}

@@ -28,7 +28,11 @@ TEMPLATES = {
     "yes_no": ("Is there {target}?", "Does this picture show {target}?", "Can {target} be seen here?"),
     "multiple_choice": ("Which finding is shown?", "Choose the finding in this picture.", "Which of these is present?"),
 }
-KNOWLEDGE = ("Which part of the body does {form} affect?", "Where in the body is {form} found?", "{form}: which organ is it in?")
+KNOWLEDGE = (
+    "Which part of the body does {form} affect?",
+    "Where in the body is {form} found?",
+    "{form}: which organ is it in?",
+)
 WRAPPERS = ("", "Exam question: ", "A student asks: ", "From the textbook: ", "Quick check: ", "In clinic today: ")
 NORMAL_SHARE = 0.25
 
@@ -82,7 +86,14 @@ def _knowledge_item(combination: tuple[Concept, str, str, str], sample_id: str, 
     organ = load_lexicon()[str(concept.organ)]
     question = wrapper + template.format(form=form)
     facts = {"family": "knowledge", "target": concept.name, "truth": organ.name}
-    return Sample(id=sample_id, question=question, reference=organ.policy[0], source="phantoms", group=content_id(question), facts=facts)
+    return Sample(
+        id=sample_id,
+        question=question,
+        reference=organ.policy[0],
+        source="phantoms",
+        group=content_id(question),
+        facts=facts,
+    )
 
 
 def _picture_item(family: str, sample_id: str, split: str, rng: np.random.Generator, pictures: bool) -> Item:
@@ -95,7 +106,12 @@ def _picture_item(family: str, sample_id: str, split: str, rng: np.random.Genera
     side = SIDES[rng.integers(2)] if has_side else None
     lexicon = load_lexicon()
     truth = finding or lexicon["normal"]
-    facts: dict[str, Any] = {"family": family, "modality": modality, "finding": finding.name if finding else None, "side": side}
+    facts: dict[str, Any] = {
+        "family": family,
+        "modality": modality,
+        "finding": finding.name if finding else None,
+        "side": side,
+    }
     template_family = "eye" if family == "side" and modality == "FUNDUS_PHOTOGRAPHY" else family
     templates = TEMPLATES[template_family]
     question = templates[rng.integers(len(templates))]
@@ -116,9 +132,16 @@ def _picture_item(family: str, sample_id: str, split: str, rng: np.random.Genera
         facts["truth"], reference = truth.name, truth.policy[0]
     picture = draw(modality, facts["finding"], side, seed_of("picture", split, sample_id)) if pictures else None
     sample = Sample(
-        id=sample_id, question=question, reference=reference, modality=modality, source="phantoms",
-        group=f"picture-{sample_id}", images=[f"{sample_id}.png"], options=options, facts=facts,
-    )  # fmt: skip
+        id=sample_id,
+        question=question,
+        reference=reference,
+        modality=modality,
+        source="phantoms",
+        group=f"picture-{sample_id}",
+        images=[f"{sample_id}.png"],
+        options=options,
+        facts=facts,
+    )
     return sample, picture
 
 

@@ -21,10 +21,19 @@ Probe = Callable[[Any, Any], dict[str, float]]
 
 # TRL's names on the left; what metrics.jsonl calls them on the right.
 LOGGED = {
-    "reward": "reward", "reward_std": "reward_std", "frac_reward_zero_std": "zero_variance_groups", "entropy": "entropy", "kl": "kl",
-    "completions/mean_length": "completion_tokens", "completions/clipped_ratio": "truncated", "grad_norm": "grad_norm",
-    "learning_rate": "learning_rate", "loss": "loss", "clip_ratio/region_mean": "clip_fraction", "step_time": "step_seconds",
-}  # fmt: skip
+    "reward": "reward",
+    "reward_std": "reward_std",
+    "frac_reward_zero_std": "zero_variance_groups",
+    "entropy": "entropy",
+    "kl": "kl",
+    "completions/mean_length": "completion_tokens",
+    "completions/clipped_ratio": "truncated",
+    "grad_norm": "grad_norm",
+    "learning_rate": "learning_rate",
+    "loss": "loss",
+    "clip_ratio/region_mean": "clip_fraction",
+    "step_time": "step_seconds",
+}
 
 
 def training_rows(samples: Sequence[Sample], profile: Profile) -> Any:
@@ -50,22 +59,57 @@ def grpo_config(profile: Profile, out: Path, seed: int, processor: Any) -> Any:
     t = profile.training
     on_cpu = profile.device == "cpu"
     return GRPOConfig(
-        output_dir=str(out / "checkpoints"), seed=seed, data_seed=seed, max_steps=t.steps, learning_rate=t.learning_rate, beta=t.beta,
-        epsilon=t.epsilon_low, epsilon_high=t.epsilon_high, loss_type="grpo", scale_rewards="group", num_iterations=1,
-        num_generations=t.group_size, per_device_train_batch_size=t.group_size * t.prompts_per_step, gradient_accumulation_steps=1,
-        max_completion_length=profile.max_new_tokens, temperature=t.temperature, top_p=1.0, top_k=0, max_grad_norm=t.max_grad_norm,
-        optim="adamw_torch", weight_decay=0.01, lr_scheduler_type="constant_with_warmup", warmup_steps=t.warmup_steps,
-        bf16=not on_cpu, use_cpu=on_cpu, gradient_checkpointing=not on_cpu, use_vllm=False, shuffle_dataset=True,
-        generation_kwargs={"suppress_tokens": image_token_ids(processor)}, logging_steps=1, save_strategy="steps", save_steps=t.save_every,
-        save_total_limit=1, report_to="none", disable_tqdm=True, log_completions=False, remove_unused_columns=False,
+        output_dir=str(out / "checkpoints"),
+        seed=seed,
+        data_seed=seed,
+        max_steps=t.steps,
+        learning_rate=t.learning_rate,
+        beta=t.beta,
+        epsilon=t.epsilon_low,
+        epsilon_high=t.epsilon_high,
+        loss_type="grpo",
+        scale_rewards="group",
+        num_iterations=1,
+        num_generations=t.group_size,
+        per_device_train_batch_size=t.group_size * t.prompts_per_step,
+        gradient_accumulation_steps=1,
+        max_completion_length=profile.max_new_tokens,
+        temperature=t.temperature,
+        top_p=1.0,
+        top_k=0,
+        max_grad_norm=t.max_grad_norm,
+        optim="adamw_torch",
+        weight_decay=0.01,
+        lr_scheduler_type="constant_with_warmup",
+        warmup_steps=t.warmup_steps,
+        bf16=not on_cpu,
+        use_cpu=on_cpu,
+        gradient_checkpointing=not on_cpu,
+        use_vllm=False,
+        shuffle_dataset=True,
+        generation_kwargs={"suppress_tokens": image_token_ids(processor)},
+        logging_steps=1,
+        save_strategy="steps",
+        save_steps=t.save_every,
+        save_total_limit=1,
+        report_to="none",
+        disable_tqdm=True,
+        log_completions=False,
+        remove_unused_columns=False,
         dataloader_pin_memory=not on_cpu,
-    )  # fmt: skip
+    )
 
 
 def train_policy(
-    profile: Profile, samples: Sequence[Sample], reward_function: Callable[..., Any], out: Path, *, seed: int = 0,
-    probe: Probe | None = None, report: Callable[[dict[str, Any]], None] = lambda row: None,
-) -> dict[str, Any]:  # fmt: skip
+    profile: Profile,
+    samples: Sequence[Sample],
+    reward_function: Callable[..., Any],
+    out: Path,
+    *,
+    seed: int = 0,
+    probe: Probe | None = None,
+    report: Callable[[dict[str, Any]], None] = lambda row: None,
+) -> dict[str, Any]:
     """Train a LoRA adapter into `out/adapter`, writing one line a step to `out/metrics.jsonl`.
 
     A finished run is not trained again; an interrupted one goes on from its last checkpoint.
@@ -73,7 +117,7 @@ def train_policy(
     Args:
         samples: training questions.
         reward_function: a TRL reward function that finds its sample by the `id` column.
-        probe: measures the policy now and then (before the first step, every `probe_every` steps, at the end); training never reads it.
+        probe: measures the policy before the first step, every `probe_every` steps and at the end; training never reads it.
         report: called with every metrics row.
 
     Returns:
@@ -102,9 +146,13 @@ def train_policy(
     model, processor, peft_config = load_for_training(profile)
     args = grpo_config(profile, out, seed, processor)
     trainer = GRPOTrainer(
-        model=model, args=args, train_dataset=training_rows(samples, profile), reward_funcs=reward_function,
-        processing_class=processor, peft_config=peft_config,
-    )  # fmt: skip
+        model=model,
+        args=args,
+        train_dataset=training_rows(samples, profile),
+        reward_funcs=reward_function,
+        processing_class=processor,
+        peft_config=peft_config,
+    )
     recorder = make_recorder(metrics, processor, t.probe_every, t.steps, probe, report, kept[-1]["seconds"] if kept else 0.0)
     trainer.add_callback(recorder)
     trainer.remove_callback("PrinterCallback")
@@ -127,11 +175,21 @@ def load_for_training(profile: Profile) -> tuple[Any, Any, Any]:
     from ..models.load import load_policy
 
     model, processor = load_policy(profile.policy.path, revision=profile.policy.revision, dtype=profile.policy.dtype)
-    return model, processor, LoraConfig(r=t.lora_rank, lora_alpha=t.lora_alpha, lora_dropout=0.0, target_modules=LORA_TARGETS, task_type="CAUSAL_LM")
+    return (
+        model,
+        processor,
+        LoraConfig(r=t.lora_rank, lora_alpha=t.lora_alpha, lora_dropout=0.0, target_modules=LORA_TARGETS, task_type="CAUSAL_LM"),
+    )
 
 
 def make_recorder(
-    metrics: Path, processor: Any, probe_every: int, steps: int, probe: Probe | None, report: Callable[[dict[str, Any]], None], seconds_before: float
+    metrics: Path,
+    processor: Any,
+    probe_every: int,
+    steps: int,
+    probe: Probe | None,
+    report: Callable[[dict[str, Any]], None],
+    seconds_before: float,
 ) -> Any:
     """A trainer callback that writes one metrics row a step and runs the probe with the random state put back."""
     import torch
@@ -147,7 +205,9 @@ def make_recorder(
                 self._write({"step": 0} | self._probe(model))
             self.started = time.perf_counter()
 
-        def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, model: Any = None, **_: Any) -> None:
+        def on_log(
+            self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, model: Any = None, **_: Any
+        ) -> None:
             if not logs or "reward" not in logs:
                 return
             self.seconds += time.perf_counter() - self.started

@@ -1,0 +1,112 @@
+"""The tiny models: built from a seed, hash-checked on load, and what the base is like."""
+
+import json
+import shutil
+
+import pytest
+
+from medix_lite.files import InputError, read_json
+from medix_lite.judging.judges import judge_answers, make_judge
+from medix_lite.judging.templates import BASE, MIMIC
+from medix_lite.modalities import MODALITIES
+from medix_lite.models.load import TINY, check_manifest, load_embedder, load_policy, resolve_model
+from medix_lite.models.tiny import build_tiny, train_tokenizer
+from medix_lite.samples import Sample
+
+
+def test_shipped_models_match_their_hashes_and_are_small():
+    for name in ("policy", "judge", "embedder"):
+        check_manifest(TINY / name)
+    assert sum(path.stat().st_size for path in TINY.rglob("*") if path.is_file()) < 12e6
+    assert not list(TINY.rglob("*.bin")), "safetensors only"
+
+
+def test_changed_weights_are_refused(tmp_path):
+    shutil.copytree(TINY, tmp_path / "models")
+    weights = tmp_path / "models" / "policy" / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(InputError, match=r"model\.safetensors differs from its hash"):
+        load_policy(str(weights.parent))
+    weights.unlink()
+    with pytest.raises(InputError, match="is missing"):
+        load_policy(str(weights.parent))
+
+
+def test_hub_models_need_a_revision():
+    with pytest.raises(InputError, match="no pinned revision"):
+        resolve_model("Qwen/Qwen3-VL-2B-Instruct", None)
+    with pytest.raises(InputError, match="no model at"):
+        resolve_model("./nowhere", None)
+
+
+def test_missing_adapter_is_named(tmp_path):
+    with pytest.raises(InputError, match="no adapter at"):
+        load_policy(adapter=tmp_path)
+
+
+def test_policy_is_a_real_qwen3_vl():
+    model, processor = load_policy()
+    assert type(model).__name__ == "Qwen3VLForConditionalGeneration"
+    assert sum(p.numel() for p in model.parameters()) < 3e6
+    for tag in MODALITIES:
+        assert len(processor.tokenizer(f"<{tag}>").input_ids) == 1
+
+
+def test_judge_tells_synonyms_from_near_misses_and_hedges():
+    judge = make_judge("model-only:tiny")
+    sample = Sample(id="a", question="What does this picture show?", reference="pleural effusion")
+    right = ["fluid around the lung", "pleural fluid", "it is pleural effusion"]
+    wrong = [
+        "pneumonia",
+        "pneumothorax",
+        "an abnormal finding",
+        "possibly pleural effusion",
+        "pleural effusion or pneumonia",
+    ]
+    verdicts = judge_answers(judge, [sample] * 8, [*right, *wrong], BASE)
+    assert [v.verdict for v in verdicts] == ["YES"] * 3 + ["NO"] * 5
+    assert all(v.decided_by == "model" for v in verdicts)
+
+
+def test_judge_grades_reports():
+    sample = Sample(id="a", question="Describe this picture.", reference="x-ray: pneumonia on the left")
+    texts = [
+        "this x-ray shows pneumonia on the left.",
+        "this x-ray shows pneumonia on the right.",
+        "this ct scan shows something.",
+    ]
+    marks = [v.raw_score for v in judge_answers(make_judge("tiny"), [sample] * 3, texts, MIMIC)]
+    assert marks[0] == 5
+    assert marks[0] > marks[1] > marks[2]
+
+
+def test_embedder_puts_synonyms_nearer_than_near_misses():
+    a, synonym, near = load_embedder().encode(
+        ["pleural effusion", "fluid around the lung", "pneumothorax"], normalize_embeddings=True
+    )
+    assert a @ synonym > 0.8 > a @ near
+
+
+@pytest.mark.slow
+def test_same_seed_gives_same_weights(tmp_path):
+    small = {"seed": 3, "policy_steps": 3, "judge_steps": 3, "pictures": 64, "progress": False}
+    build_tiny(tmp_path / "a", **small)
+    build_tiny(tmp_path / "b", **small)
+    first, second = (read_json(tmp_path / name / "manifest.json") for name in "ab")
+    assert first == second
+    assert len(first["files"]) > 8
+
+
+def test_build_refuses_a_folder_with_other_things(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(InputError, match="holds no tiny models"):
+        build_tiny(tmp_path, policy_steps=1, judge_steps=1, pictures=32, progress=False)
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_tokenizer_reads_back_any_text():
+    tokenizer = train_tokenizer(["a chest x-ray"] * 3, vocabulary=300)
+    text = json.loads('"T4:N1 \\u00e9\\u4e2d 12.5 mm <answer>"')
+    assert tokenizer.decode(tokenizer(text).input_ids) == text

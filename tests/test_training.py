@@ -1,0 +1,121 @@
+"""The training function: what it may see, what it writes, how it resumes."""
+
+import pytest
+
+from medix_lite.files import InputError, read_jsonl
+from medix_lite.judging.judges import Judge, Reply, make_judge
+from medix_lite.models.load import load_embedder
+from medix_lite.profiles import load_profile
+from medix_lite.rewards.composite import make_reward_function
+from medix_lite.tiny_world.questions import make_samples
+from medix_lite.training.grpo import grpo_config, train_policy, training_rows
+
+SHORT = {
+    "training.steps": 4,
+    "training.prompts_per_step": 2,
+    "training.group_size": 4,
+    "training.save_every": 2,
+    "training.probe_every": 2,
+}
+
+
+@pytest.fixture(scope="module")
+def samples(tmp_path_factory):
+    return make_samples(16, "train", 3, tmp_path_factory.mktemp("images"))
+
+
+def reward_for(samples, judge="tiny"):
+    judge = make_judge(judge) if isinstance(judge, str) else judge
+    return make_reward_function({s.id: s for s in samples}, judge, load_embedder(), "robust")
+
+
+def test_trainer_sees_id_prompt_and_picture_only(samples):
+    rows = training_rows(samples, load_profile("tiny-cpu"))
+    assert set(rows[0]) == {"id", "prompt", "images"}
+    prompts = [row["prompt"][0]["content"] for row in rows]
+    for sample, prompt in zip(samples, prompts, strict=True):
+        if not sample.options and sample.facts["family"] == "finding":
+            assert sample.reference not in prompt
+    assert any(not row["images"] for row in rows), "text-only samples are in the mix"
+
+
+def test_every_setting_of_the_config_that_matters_is_ours(tmp_path):
+    from medix_lite.models.load import load_policy
+
+    profile = load_profile("tiny-cpu")
+    config = grpo_config(profile, tmp_path, 5, load_policy()[1])
+    assert (config.learning_rate, config.beta, config.seed, config.data_seed) == (3e-4, profile.training.beta, 5, 5)
+    assert not config.bf16
+    assert config.use_cpu
+    assert not config.gradient_checkpointing
+    assert config.generation_kwargs["suppress_tokens"], "a sampled image mark would crash the next forward pass"
+
+
+def test_nothing_to_train_on_is_named(tmp_path):
+    with pytest.raises(InputError, match="no training samples"):
+        train_policy(load_profile("tiny-cpu"), [], lambda **_: [], tmp_path)
+
+
+@pytest.mark.slow
+def test_training_moves_the_adapter_and_ignores_the_facts(tmp_path, samples):
+    from safetensors.torch import load_file
+
+    profile = load_profile("tiny-cpu", SHORT)
+    probe = lambda model, processor: {"true_accuracy": float(not model.training)}  # noqa: E731
+    train_policy(profile, samples, reward_for(samples), tmp_path / "a", seed=1, probe=probe)
+    weights = load_file(tmp_path / "a" / "adapter" / "adapter_model.safetensors")
+    assert any(value.abs().max() > 0 for name, value in weights.items() if "lora_B" in name)
+    assert not any("visual" in name for name in weights), "the vision tower is frozen"
+    rows = read_jsonl(tmp_path / "a" / "metrics.jsonl")
+    assert [row["step"] for row in rows] == [0, 1, 2, 3, 4]
+    assert [row["step"] for row in rows if row.get("probe/true_accuracy") == 1.0] == [0, 2, 4]
+    for key in (
+        "reward",
+        "signal/accuracy",
+        "signal/semantic",
+        "signal/format",
+        "entropy",
+        "completion_tokens",
+        "seconds",
+    ):
+        assert key in rows[1], key
+
+    # Facts and everything else the oracle could read are poisoned: the same adapter must come out, bit for bit.
+    poisoned = [s.model_copy(update={"facts": {"family": "poison", "truth": "poison"}}) for s in samples]
+    train_policy(profile, poisoned, reward_for(poisoned), tmp_path / "b", seed=1)
+    other = load_file(tmp_path / "b" / "adapter" / "adapter_model.safetensors")
+    assert all(value.equal(other[name]) for name, value in weights.items())
+
+    # A finished run is not trained again.
+    stamp = (tmp_path / "a" / "adapter" / "adapter_model.safetensors").stat().st_mtime_ns
+    train_policy(profile, samples, reward_for(samples), tmp_path / "a", seed=1)
+    assert (tmp_path / "a" / "adapter" / "adapter_model.safetensors").stat().st_mtime_ns == stamp
+
+
+@pytest.mark.slow
+def test_an_interrupted_run_goes_on(tmp_path, samples):
+    profile = load_profile("tiny-cpu", SHORT)
+
+    def stop(row):
+        if row["step"] == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_policy(profile, samples, reward_for(samples), tmp_path, seed=1, report=stop)
+    done = train_policy(profile, samples, reward_for(samples), tmp_path, seed=1)
+    assert done["steps"] == 4
+    assert [row["step"] for row in read_jsonl(tmp_path / "metrics.jsonl")] == [1, 2, 3, 4]
+
+
+@pytest.mark.slow
+def test_a_dead_judge_teaches_nothing(tmp_path, samples):
+    """All completions unscored: advantages are zero and the adapter stays where it was."""
+    from safetensors.torch import load_file
+
+    dead = Judge("dead", lambda prompts, template: [Reply(None, error="down")] * len(prompts), tiers=False, judge_id="dead")
+    profile = load_profile("tiny-cpu", SHORT | {"training.steps": 2})
+    train_policy(profile, samples, reward_for(samples, dead), tmp_path, seed=1)
+    weights = load_file(tmp_path / "adapter" / "adapter_model.safetensors")
+    assert all(value.abs().max() == 0 for name, value in weights.items() if "lora_B" in name)
+    rows = read_jsonl(tmp_path / "metrics.jsonl")
+    assert rows[-1]["signal/unscored"] > 0.5
