@@ -3,7 +3,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help tutorial env test test-fast lint lock notebooks clean
+.PHONY: help tutorial env test test-fast lint lock notebooks publish clean
 
 UV_VERSION := 0.13.8
 UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .venv-uv/bin/uv)
@@ -23,6 +23,7 @@ help:
 	@echo "make test-fast  the tests that are not slow"
 	@echo "make lint       ruff and mypy"
 	@echo "make notebooks  bring each notebook up to date with its script"
+	@echo "make publish    run the notebooks and keep their outputs and figures"
 	@echo "make lock       resolve the requirements files again (UPGRADE=--upgrade for newer versions)"
 	@echo "make clean      remove environment and caches; runs/ stays"
 
@@ -45,6 +46,12 @@ lint: .venv/.dev
 # --update keeps the outputs and the cell ids of the ipynb.
 notebooks: .venv/.base
 	$(BIN)/jupytext --update --to ipynb notebooks/*.py
+
+# Executes the notebooks as a reader would and keeps their outputs and figures.
+publish: notebooks
+	rm -rf runs/course
+	$(BIN)/jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False notebooks/[0-9]*.ipynb
+	cp runs/course/figures/*.png figures/
 
 # The environment. A stamp file is newer than the requirements it was made from.
 

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from .files import REPOSITORY, InputError, clear_write_errors
-from .runs import open_run
+from .judging.judges import make_judge
+from .profiles import load_profile
+from .runs import absolute_source, open_run, parse_settings, prepare_device
 
 NOTEBOOKS = REPOSITORY / "notebooks"
 
@@ -77,9 +79,10 @@ def run_notebooks(
     check_parameters(paths, parameters or {})
     if out.exists() and any(out.iterdir()) and not resume:
         raise InputError(f"{out} exists already; add --resume to go on with it, or choose another folder")
-    if ":" in source and not source.startswith("hub:"):
-        kind, _, place = source.partition(":")
-        source = f"{kind}:{Path(place).resolve()}"
+    choices = load_profile(profile, parse_settings(settings))
+    prepare_device(choices)
+    source = absolute_source(source)
+    make_judge(judge or choices.judge)
     open_run(out, profile, source, seed, judge, settings)
     given = {
         "run_dir": str(out),

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from .curation.curate import curate
+from .curation.sources import parse_spec
 from .evaluation.score import Measured, measure, true_accuracy
 from .files import REPOSITORY, InputError, read_json, read_jsonl, write_json, write_jsonl
 from .judging.judges import Judge, judge_answers, make_judge
@@ -82,6 +83,16 @@ def parse_settings(text: str) -> dict[str, Any]:
     return settings
 
 
+def absolute_source(source: str) -> str:
+    """The source with its path made absolute, so that notebooks find it from their own folder.
+
+    Raises:
+        InputError: the source is unknown or its path is missing.
+    """
+    name, path = parse_spec(source)
+    return name if name == "phantoms" else f"{name}:{path.resolve()}"
+
+
 def open_run(
     folder: str | Path,
     profile: str = "tiny-cpu",
@@ -110,6 +121,7 @@ def open_run(
     if judge:
         resolved = resolved.model_copy(update={"judge": judge})
     prepare_device(resolved)
+    source = absolute_source(source)
     choices = {"source": source, "seed": seed, "profile": resolved.model_dump()}
     record = folder / "run.json"
     if record.exists():

@@ -100,7 +100,7 @@ def parse_spec(spec: str) -> tuple[str, Path]:
     """
     name, _, rest = spec.partition(":")
     if name == "hub":
-        raise InputError(f"source {spec!r} is not available yet; comes with chapter 1's full curation")
+        raise InputError(f"source {spec!r} is not available yet; use folder:PATH with a samples.jsonl")
     if name not in ABOUT or (name == "phantoms" and rest):
         raise InputError(f"unknown source {spec!r}; use one of {POSSIBLE}")
     if name == "phantoms":

@@ -66,16 +66,18 @@ def load_policy(
     """
     import torch
     from transformers import AutoModelForImageTextToText, AutoProcessor
+    from transformers.utils import logging as transformers_logging
 
+    if adapter is not None and not (Path(adapter) / "adapter_model.safetensors").exists():
+        raise InputError(f"no adapter at {adapter}; train one first (notebook 03 or `medix-lite train`)")
     where, options = resolve_model(path, revision)
+    transformers_logging.disable_progress_bar()
     model = AutoModelForImageTextToText.from_pretrained(where, dtype=getattr(torch, dtype), use_safetensors=True, **options)
     processor = AutoProcessor.from_pretrained(where, **options)
     processor.tokenizer.padding_side = "left"
     if adapter is not None:
         from peft import PeftModel
 
-        if not (Path(adapter) / "adapter_model.safetensors").exists():
-            raise InputError(f"no adapter at {adapter}; train one first (notebook 03 or `medix-lite train`)")
         model = PeftModel.from_pretrained(model, str(adapter), use_safetensors=True)
     return model.to(device).eval(), processor
 
@@ -111,8 +113,10 @@ def load_judge(path: str = "tiny:judge", revision: str | None = None) -> tuple[A
     """A causal language model and its tokenizer, for judging; loaded once in a process."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging as transformers_logging
 
     where, options = resolve_model(path, revision)
+    transformers_logging.disable_progress_bar()
     model = AutoModelForCausalLM.from_pretrained(where, dtype=torch.float32, use_safetensors=True, **options)
     tokenizer = AutoTokenizer.from_pretrained(where, padding_side="left", **options)
     return model.eval(), tokenizer

@@ -127,7 +127,7 @@ def train_policy(
         InputError: the settings or samples cannot train.
     """
     import torch
-    from trl import GRPOTrainer
+    from transformers import PrinterCallback
 
     out = Path(out)
     adapter, metrics = out / "adapter", out / "metrics.jsonl"
@@ -145,7 +145,7 @@ def train_policy(
     torch.manual_seed(seed)
     model, processor, peft_config = load_for_training(profile)
     args = grpo_config(profile, out, seed, processor)
-    trainer = GRPOTrainer(
+    trainer = trainer_class()(
         model=model,
         args=args,
         train_dataset=training_rows(samples, profile),
@@ -155,11 +155,26 @@ def train_policy(
     )
     recorder = make_recorder(metrics, processor, t.probe_every, t.steps, probe, report, kept[-1]["seconds"] if kept else 0.0)
     trainer.add_callback(recorder)
-    trainer.remove_callback("PrinterCallback")
+    trainer.remove_callback(PrinterCallback)
     trainer.train(resume_from_checkpoint=str(checkpoints[-1]) if checkpoints else None)
     trainer.save_model(str(out / "adapter.part"))
     (out / "adapter.part").rename(adapter)
     return {"seconds": round(recorder.seconds, 1), "steps": t.steps, "adapter": str(adapter)}
+
+
+def trainer_class() -> type:
+    """TRL's `GRPOTrainer` with one thing added: a batch may mix samples with and without pictures.
+
+    TRL 1.14.2 hands the processor None for a prompt without a picture, which it refuses; an empty list is what it takes.
+    """
+    from trl import GRPOTrainer
+
+    class MixedGRPOTrainer(GRPOTrainer):
+        def _generate(self, prompts: list[Any]) -> tuple[Any, ...]:
+            *before, images, tool_images = super()._generate(prompts)
+            return *before, images and [pictures or [] for pictures in images], tool_images
+
+    return MixedGRPOTrainer
 
 
 def load_for_training(profile: Profile) -> tuple[Any, Any, Any]:
