@@ -75,6 +75,7 @@ def run_notebooks(
     import papermill
 
     out = Path(out).resolve()
+    logging.getLogger("papermill").setLevel(logging.ERROR)
     paths = find_notebooks(notebooks)
     check_parameters(paths, parameters or {})
     if out.exists() and any(out.iterdir()) and not resume:
@@ -92,7 +93,6 @@ def run_notebooks(
         "judge": judge,
         "settings": settings,
     } | (parameters or {})
-    logging.getLogger("papermill").setLevel(logging.ERROR)
     for path in paths:
         done, part = out / "notebooks" / path.name, out / "notebooks" / f".{path.stem}.part.ipynb"
         if done.exists():
@@ -111,6 +111,7 @@ def run_notebooks(
                     kernel_name="python3",
                     cwd=str(NOTEBOOKS),
                     progress_bar=sys.stderr.isatty(),
+                    extra_arguments=["--log-level=ERROR"],
                 )
         except papermill.PapermillExecutionError as error:
             failed = out / "notebooks" / f"{path.stem}.failed.ipynb"

@@ -30,7 +30,7 @@ profile: str = "tiny-cpu"  # name of a profile, or path of a YAML file
 source: str = "phantoms"  # phantoms, bccd:PATH, pubmedqa:PATH, folder:PATH
 seed: int = 0  # seed of data, training and sampling
 judge: str = ""  # rules, tiny, openai:MODEL@URL; empty: the profile's judge
-settings: str = ""  # profile settings to change, such as training.steps=40,data.test=100
+settings: str = ""  # profile settings to change, as for medix-lite run --settings
 
 # %%
 from IPython.display import Markdown, display

@@ -30,7 +30,7 @@ profile: str = "tiny-cpu"  # name of a profile, or path of a YAML file
 source: str = "phantoms"  # phantoms, bccd:PATH, pubmedqa:PATH, folder:PATH
 seed: int = 0  # seed of data, training and sampling
 judge: str = ""  # rules, tiny, openai:MODEL@URL; empty: the profile's judge
-settings: str = ""  # profile settings to change, such as training.steps=40,data.test=100
+settings: str = ""  # profile settings to change, as for medix-lite run --settings
 
 # %%
 from IPython.display import Image, display
@@ -74,13 +74,18 @@ display(Image(figures.save(figures.base_against_trained(scores), FIGURES / "base
 
 # %% [markdown]
 # ## 3. Is the judge telling the truth?
-# On phantoms an oracle knows. Where judge and oracle part, the reward was wrong too.
+# On phantoms an oracle knows. Where judge and oracle part, the reward was wrong too: an answer that the judge takes for right
+# and the oracle does not is a hole that RL could have crept through.
 
 # %%
+from collections import Counter
+
 if run.on_phantoms:
     for name, measured in (("base", base), ("trained", trained)):
         agree = measured.per_question["true_accuracy"] == measured.per_question["judged_accuracy"]
         print(f"{name}: judge and oracle agree on {agree.mean():.1%} of {len(agree)} answers")
+        wrong = [(v.verdict, r.answer) for v, r, same in zip(measured.verdicts, measured.responses, agree, strict=True) if not same]
+        print("   where they part:", Counter(wrong).most_common(3))
 else:
     print("real data: there is no oracle, true accuracy stays unknown")
 
@@ -165,15 +170,16 @@ print(f"{short(path)}, {path.stat().st_size / 1e6:.1f} MB")
 
 # %% tags=["exercise"]
 judged_accuracy, judge_error = 0.90, 0.05
-print(max(0, judged_accuracy - judge_error), min(1, judged_accuracy + judge_error))
+print(f"between {max(0, judged_accuracy - judge_error):.2f} and {min(1, judged_accuracy + judge_error):.2f}")
 
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# If all errors go one way, between 0.85 and 0.95. A gain smaller than the judge's error is not a gain; notebook 06 measures that error.
+# If all errors go one way, between 0.85 and 0.95. A gain smaller than the judge's error is not a gain; section 3 above measures that error.
 # </details>
 #
 # ## What you learned
 # - Generate, judge, aggregate: three stages, each kept on disk.
 # - A paired difference with an interval says more than two means.
 # - pass@8 tells whether RL brought out what was there.
+# - A judge errs; where the truth is known, count how often and on what.

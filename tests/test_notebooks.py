@@ -48,7 +48,9 @@ def test_updating_from_the_script_changes_no_source(path, tmp_path):
 def test_every_parameter_has_type_and_help(path):
     parameters = papermill.inspect_notebook(str(path))
     assert {"run_dir", "profile", "source", "seed", "judge", "settings"} <= set(parameters)
-    done = subprocess.run([sys.executable, "-m", "papermill", "--help-notebook", str(path)], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "papermill", "--help-notebook", str(path)], capture_output=True, text=True, check=True
+    )
     for name, parameter in parameters.items():
         assert parameter["inferred_type_name"] in ("str", "int", "float", "bool"), name
         assert len(parameter["help"]) > 10, name

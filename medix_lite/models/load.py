@@ -75,6 +75,7 @@ def load_policy(
     model = AutoModelForImageTextToText.from_pretrained(where, dtype=getattr(torch, dtype), use_safetensors=True, **options)
     processor = AutoProcessor.from_pretrained(where, **options)
     processor.tokenizer.padding_side = "left"
+    model.config.eos_token_id, model.config.pad_token_id = processor.tokenizer.eos_token_id, processor.tokenizer.pad_token_id
     if adapter is not None:
         from peft import PeftModel
 

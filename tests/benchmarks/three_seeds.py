@@ -28,7 +28,8 @@ def main(out: Path) -> None:
         rows.append({"seed": seed} | scores | {"headroom": room})
         gain = scores["gain"]["true_accuracy"]
         print(
-            f"seed {seed}: true accuracy {scores['base']['true_accuracy']['value']} -> {scores['trained']['true_accuracy']['value']}, "
+            f"seed {seed}: true accuracy {scores['base']['true_accuracy']['value']} -> "
+            f"{scores['trained']['true_accuracy']['value']}, "
             f"gain {gain['value']:+.3f} {gain['ci95']}, gap closed {room['closed']}, vague in base {room['vague']['value']}, "
             f"kept {room['kept']['value']:+.3f} {room['kept']['ci95']} n {room['kept']['n']}, "
             f"format {scores['trained']['format']['value']}, modality {scores['trained']['modality']['value']}, "
