@@ -78,7 +78,10 @@ def answers(tmp_path_factory):
     folder = tmp_path_factory.mktemp("answers")
     samples = make_samples(6, "test", 1, folder / "images")
     write_samples(folder / "samples.jsonl", samples)
-    texts = [f"<{s.modality}><think>t</think><answer>{s.reference}</answer>" for s in samples[:3]] + ["nothing"] * 3
+    tags = [f"<{s.modality}>" if s.modality else "" for s in samples]
+    texts = [f"{tag}<think>t</think><answer>{s.reference}</answer>" for s, tag in zip(samples[:3], tags, strict=False)] + [
+        "nothing"
+    ] * 3
     write_jsonl(folder / "responses.jsonl", [{"id": s.id, "response": t} for s, t in zip(samples, texts, strict=True)])
     return folder
 

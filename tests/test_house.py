@@ -40,7 +40,7 @@ def test_nothing_unsafe_is_called():
     for path in FILES:
         text = path.read_text()
         assert "trust_remote_code=True" not in text, path
-        assert not re.search(r"shell=True|os\.system|pickle\.load|torch\.load\(|\beval\(|\bexec\(", text), path
+        assert not re.search(r"shell=True|os\.system|pickle\.load|torch\.load\(|(?<![.\w])(?:eval|exec)\(", text), path
 
 
 def test_every_module_and_public_function_has_a_docstring():

@@ -83,7 +83,8 @@ def read_mentions(text: str) -> tuple[list[Mention], list[str]]:
     while position < len(words):
         for form, concept, kind in _forms():
             if tuple(words[position : position + len(form)]) == form:
-                negated = bool(set(rest[-2:]) & NEGATIONS)
+                before = rest[-2:] if "#" not in rest[-2:] else rest[len(rest) - rest[::-1].index("#") :]
+                negated = bool(set(before) & NEGATIONS)
                 mentions.append(Mention(concept, kind, negated))
                 rest.append("#")
                 position += len(form)
