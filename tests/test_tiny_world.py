@@ -63,11 +63,10 @@ def test_pictures_are_reproducible_and_differ(modality):
 @pytest.mark.parametrize("modality", [m for m in SIDED if m != "FUNDUS_PHOTOGRAPHY"])
 def test_patients_left_is_on_the_right_of_the_picture(modality):
     for finding in findings(modality):
-        left, normal = (
-            np.mean([draw(modality, *what, seed) for seed in range(24)], axis=0) for what in ((finding.name, "left"), (None, None))
-        )
-        changed = np.abs(left - normal).sum(-1)
-        assert changed[:, 32:].sum() > 1.5 * changed[:, :32].sum(), finding.name
+        left = np.mean([draw(modality, finding.name, "left", seed) for seed in range(48)], axis=0)
+        normal = np.mean([draw(modality, None, None, seed) for seed in range(48)], axis=0)
+        changed = np.abs(left - normal).sum(-1) > 60  # above what speckle leaves in the mean of 48
+        assert changed[:, 32:].sum() > 3 * changed[:, :32].sum(), finding.name
 
 
 def test_unknown_modality_and_split_are_named():
