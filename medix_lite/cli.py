@@ -1,6 +1,5 @@
 """The command line: `medix-lite COMMAND --help`. Bad input ends with one clear line and exit status 2."""
 
-import errno
 import os
 import sys
 from pathlib import Path
@@ -18,7 +17,7 @@ app = typer.Typer(
 )
 
 ProfileOption = Annotated[str, typer.Option(help="Name of a profile, or path of a YAML file.")]
-SourceOption = Annotated[str, typer.Option(help="phantoms, bccd:PATH, pubmedqa:PATH, folder:PATH or hub:ID@REVISION.")]
+SourceOption = Annotated[str, typer.Option(help="phantoms, bccd:PATH, pubmedqa:PATH or folder:PATH.")]
 SeedOption = Annotated[int, typer.Option(help="Seed of data, training and sampling.")]
 JudgeOption = Annotated[str, typer.Option(help="rules, tiny, openai:MODEL@URL, or model-only:J; empty: the profile's.")]
 SettingsOption = Annotated[str, typer.Option(help="Profile settings to change, such as training.steps=40,data.test=100.")]
@@ -43,7 +42,9 @@ def run(
     own: dict[str, Any] = {"profile": profile, "source": source, "seed": seed, "judge": judge, "settings": settings}
     given = parse_parameters(parameter or [])
     own |= {name: given.pop(name) for name in list(given) if name in own}
-    own["seed"] = int(own["seed"])
+    if not isinstance(own["seed"], int):
+        raise InputError(f"parameter 'seed' must be a whole number, not {own['seed']!r}")
+    own |= {name: str(value) for name, value in own.items() if name != "seed"}
     wanted = [name.strip() for name in notebooks.split(",") if name.strip()]
     run_notebooks(out, **own, notebooks=wanted, parameters=given, resume=resume, say=typer.echo)
     typer.echo(f"run folder: {out}" + (f", report: {out / 'report.html'}" if (out / "report.html").exists() else ""))
@@ -62,7 +63,10 @@ def parse_parameters(pairs: list[str]) -> dict[str, Any]:
         name, equals, value = pair.partition("=")
         if not equals:
             raise InputError(f"parameter {pair!r} is not of the form name=value")
-        values[name] = value if name == "settings" else yaml.safe_load(value)
+        try:
+            values[name] = value if name == "settings" else yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise InputError(f"parameter {pair!r} has a value that cannot be read") from error
     return values
 
 
@@ -88,6 +92,7 @@ def curate(
 @app.command("build-tiny")
 def build_tiny(
     out: Annotated[Path | None, typer.Option(help="Folder of the models; default: the shipped ones.")] = None,
+    overwrite: Annotated[bool, typer.Option(help="Replace models that are there, the frozen base included.")] = False,
     seed: SeedOption = 0,
     policy_steps: Annotated[int, typer.Option(min=1)] = 1600,
     judge_steps: Annotated[int, typer.Option(min=1)] = 1000,
@@ -97,6 +102,8 @@ def build_tiny(
     from .models.load import TINY
     from .models.tiny import build_tiny as build
 
+    if (out or TINY).exists() and not overwrite:
+        raise InputError(f"{out or TINY} exists already; give another folder with --out, or add --overwrite")
     made = build(
         out or TINY,
         seed=seed,
@@ -121,7 +128,7 @@ def train(
     from . import runs
 
     def report(row: dict[str, Any]) -> None:
-        if row["step"] % 10 == 0 and "reward" in row:
+        if row["step"] % 10 == 0 and row.get("reward") is not None:
             typer.echo(f"step {row['step']}: reward {row['reward']:.3f}, {row['seconds']:.0f} s", err=True)
 
     done = runs.train(runs.open_run(out, profile, source, seed, judge, settings), report)
@@ -142,7 +149,7 @@ def generate(
     from tqdm import tqdm
 
     from .evaluation.generate import generate as generate_all
-    from .models.load import load_policy, model_hash
+    from .models.load import load_policy, policy_revision
     from .profiles import load_profile
     from .runs import Run, parse_settings, prepare_device
     from .samples import read_samples
@@ -150,16 +157,12 @@ def generate(
     p = load_profile(profile, parse_settings(settings))
     questions = read_samples(samples)
     prepare_device(p)
-    model, processor = load_policy(
-        p.policy.path, revision=p.policy.revision, adapter=adapter, dtype=p.policy.dtype, device=p.device
-    )
     rows = generate_all(
-        model,
-        processor,
+        lambda: load_policy(p.policy.path, revision=p.policy.revision, adapter=adapter, dtype=p.policy.dtype, device=p.device),
         questions,
         out,
-        model_name=p.policy.path,
-        revision=p.policy.revision or model_hash(p.policy.path),
+        model_name=f"{p.policy.path}{'+adapter' if adapter else ''}",
+        revision=policy_revision(p.policy.path, p.policy.revision, adapter),
         copies=copies,
         temperature=0.0 if copies == 1 else 1.0,
         seed=seed,
@@ -192,6 +195,7 @@ def judge(
 
     if template not in TEMPLATES:
         raise InputError(f"unknown template {template!r}; use one of {', '.join(TEMPLATES)}")
+    refuse_existing(out)
     keys, questions, parsed = join_responses(responses, samples)
     answers = [r.answer for r in parsed]
     verdicts = judge_answers(make_judge(judge), questions, answers, TEMPLATES[template], [index for _, index in keys])
@@ -211,6 +215,8 @@ def score(
     from .files import write_json
     from .judging.judges import make_judge
 
+    if out:
+        refuse_existing(out)
     scores = score_file(responses, samples, make_judge(judge))
     if out:
         write_json(out, scores)
@@ -233,33 +239,40 @@ def reward(
     from .models.load import load_embedder
     from .rewards.composite import score_responses
 
+    refuse_existing(out)
     keys, questions, _ = join_responses(responses, samples)
     rewards, _ = score_responses(
         questions, read_texts(responses), make_judge(judge), load_embedder(), preset, [index for _, index in keys]
     )
     write_jsonl(out, (r.model_dump() for r in rewards))
     totals = [r.total for r in rewards if r.total is not None]
-    typer.echo(
-        f"{out}: {len(rewards)} rewards, mean {sum(totals) / max(1, len(totals)):.3f}, {len(rewards) - len(totals)} unscored"
-    )
+    mean = f"mean {sum(totals) / len(totals):.3f}" if totals else "no mean"
+    typer.echo(f"{out}: {len(rewards)} rewards, {mean}, {len(rewards) - len(totals)} unscored")
 
 
 @app.command()
 def doctor(profile: ProfileOption = "tiny-cpu") -> None:
     """Check before a run that this machine has what a profile needs."""
-    from .models.load import TINY, check_manifest
     from .profiles import load_profile
-    from .runs import environment, prepare_device
+    from .runs import environment, preflight
 
     p = load_profile(profile)
-    prepare_device(p)
-    for name in ("policy", "judge", "embedder"):
-        check_manifest(TINY / name)
+    preflight(p)
     for name, value in environment(p, 0).items():
         typer.echo(f"{name}: {value}")
     for part, where in p.memory.model_dump().items():
         typer.echo(f"memory, {part}: {where}")
     typer.echo(f"profile {p.name}: ready")
+
+
+def refuse_existing(out: Path) -> None:
+    """Results are never written over.
+
+    Raises:
+        InputError: the file is there already.
+    """
+    if out.exists():
+        raise InputError(f"{out} exists already; choose another file, or delete it")
 
 
 def main() -> None:
@@ -270,9 +283,7 @@ def main() -> None:
     except InputError as error:
         sys.exit(_fail(str(error)))
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT):
-            sys.exit(_fail(f"cannot write {error.filename or 'a file'}: {error.strerror}; free space or choose another folder"))
-        raise
+        sys.exit(_fail(f"{error.strerror or error}: {error.filename or 'a file'}; free space, mend the path or choose another"))
     except KeyboardInterrupt:
         sys.exit(_fail("stopped; run the same command again (with --resume) to go on"))
 

@@ -1,5 +1,6 @@
 """Figures. In: what a run measured. Out: a matplotlib figure with one message, readable in grey."""
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -38,14 +39,14 @@ def save(figure: Figure, path: Path) -> Path:
 def gallery(samples: Sequence[Sample], columns: int = 6) -> Figure:
     """Pictures with their question and reference below."""
     rows = -(-len(samples) // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(2.1 * columns, 2.75 * rows), squeeze=False)
+    figure, axes = plt.subplots(rows, columns, figsize=(2.1 * columns, 2.9 * rows), squeeze=False)
     for axis in axes.flat:
         axis.axis("off")
     for axis, sample in zip(axes.flat, samples, strict=False):
         with Image.open(sample.images[0]) as picture:
             axis.imshow(picture)
         axis.set_title(sample.modality, fontsize=8)
-        question = sample.question if len(sample.question) < 34 else sample.question[:32] + "…"
+        question = textwrap.fill(textwrap.shorten(sample.question, 80, placeholder=" …"), 28)
         axis.text(0.5, -0.04, f"{question}\n→ {sample.reference}", transform=axis.transAxes, ha="center", va="top", fontsize=8)
     figure.tight_layout()
     return figure
@@ -60,7 +61,7 @@ def reward_anatomy(texts: Sequence[str], rewards: Sequence[Reward], weights: dic
         axis.barh(range(len(texts)), values, left=left, color=colour, hatch=hatch, edgecolor="white", label=signal)
         left += values
     for row, reward in enumerate(rewards):
-        total = "null" if reward.total is None else f"{reward.total:.2f}"
+        total = "null" if reward.total is None else f"{reward.total:.3f}"
         axis.text(left[row] + 0.01, row, total, va="center", fontsize=9)
     axis.set_yticks(range(len(texts)), [text if len(text) < 62 else text[:60] + "…" for text in texts], fontsize=8)
     axis.invert_yaxis()
@@ -70,8 +71,8 @@ def reward_anatomy(texts: Sequence[str], rewards: Sequence[Reward], weights: dic
     return figure
 
 
-def training_curves(rows: Sequence[dict[str, Any]], smooth: int = 10) -> Figure:
-    """Six panels over training steps: reward, its signals, accuracy on the probe, entropy, length, gradient norm."""
+def training_curves(rows: Sequence[dict[str, Any]], probe_n: int, max_tokens: int, smooth: int = 10) -> Figure:
+    """Six panels over training steps: reward, signals, accuracy on the probe (`probe_n` questions), entropy, length, gradient."""
     steps = [row for row in rows if "reward" in row]
     figure, axes = plt.subplots(2, 3, figsize=(12, 6), sharex=True)
 
@@ -108,8 +109,16 @@ def training_curves(rows: Sequence[dict[str, Any]], smooth: int = 10) -> Figure:
         axis.set_xlabel("training step")
     for axis in axes[0]:
         axis.set_ylim(0, 1.02)
+    axes[1, 0].set_ylim(bottom=0)
+    axes[1, 1].set_ylim(0, max_tokens)
+    axes[1, 2].set_ylim(bottom=0)
+    axes[0, 0].set_ylabel("mean over responses")
+    axes[0, 2].set_ylabel(f"share right of n = {probe_n}")
     for axis in axes.flat:
         axis.grid(alpha=0.3)
+    figure.text(
+        0.5, -0.02, f"Lines are moving means of {smooth} steps; the probe has {probe_n} questions.", ha="center", fontsize=9
+    )
     figure.tight_layout()
     return figure
 
@@ -128,8 +137,14 @@ def base_against_trained(scores: dict[str, Any]) -> Figure:
             axis.text(place, high + 0.015, f"{value:.2f}", ha="center", fontsize=8)
     axis.set_xticks(range(len(metrics)), [NAMES[metric] for metric in metrics], fontsize=9)
     axis.set_ylim(0, 1.14)
-    axis.set_ylabel(f"share of questions (n = {scores['base']['n']}, bars: 95% interval)", fontsize=8)
+    axis.set_ylabel(f"share of {scores['base']['n']} questions, 95% intervals", fontsize=8)
     axis.legend(frameon=False, ncols=2, loc="upper center", bbox_to_anchor=(0.5, 1.13))
+    headline = metrics[0]
+    before, after = scores["base"][headline]["value"], scores["trained"][headline]["value"]
+    gain, (low, high) = scores["gain"][headline]["value"], scores["gain"][headline]["ci95"]
+    name = NAMES[headline].splitlines()[0].capitalize()
+    found = f"{name} {before:.2f} before RL, {after:.2f} after: paired gain {gain:+.2f}, 95% [{low:+.2f}, {high:+.2f}]"
+    figure.text(0.5, -0.06, found, ha="center", fontsize=9)
     return figure
 
 
@@ -146,7 +161,7 @@ def examples(samples: Sequence[Sample], before: Sequence[str], after: Sequence[s
             left.text(0.5, 0.5, "text only", ha="center", va="center", fontsize=9)
         lines = [f"{sample.question[-110:]}   (reference: {sample.reference})"]
         for name, text in (("base", old), ("trained", new)):
-            response = parse_response(text, has_image=bool(sample.images))
+            response = parse_response(text, has_image=sample.has_image)
             lines.append(f"{name}: {(response.thinking or '(no reasoning)')[:110]}  →  {(response.answer or '(no answer)')[:60]}")
         right.text(0, 0.95, lines[0], fontsize=9, weight="bold", va="top", transform=right.transAxes)
         right.text(0, 0.62, "\n".join([*lines[1:], note]), fontsize=9, va="top", transform=right.transAxes, linespacing=1.5)

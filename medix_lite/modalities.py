@@ -1,7 +1,5 @@
 """The sixteen modality tags of MediX-R1 (the paper's list, in its order)."""
 
-from .files import InputError
-
 MODALITIES = (
     "X_RAY",
     "MICROSCOPY",
@@ -20,14 +18,3 @@ MODALITIES = (
     "OTHER",
     "SPECT",
 )
-
-
-def check_modality(name: str) -> str:
-    """`name` if it is one of the sixteen tags.
-
-    Raises:
-        InputError: it is not; the message lists the tags.
-    """
-    if name not in MODALITIES:
-        raise InputError(f"unknown modality {name!r}; use one of {', '.join(MODALITIES)}, or null for text only")
-    return name

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from .files import DATA, InputError, write_text
 
@@ -24,7 +24,7 @@ class ModelChoice(Strict):
     revision: str | None = None
     backend: Literal["transformers", "unsloth"] = "transformers"
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
-    load_in_4bit: bool = False
+    load_in_4bit: bool = Field(False, description="Unsloth only")
 
 
 class DataSizes(Strict):
@@ -46,13 +46,21 @@ class Training(Strict):
     epsilon_high: float = 0.28
     group_size: int = Field(ge=2)
     prompts_per_step: int = Field(gt=0)
+    micro_batch: int | None = Field(None, gt=0, description="responses on the device at once; null: the whole step")
     temperature: float = 1.0
     max_grad_norm: float = 1.0
     lora_rank: int = Field(gt=0)
     lora_alpha: int = Field(gt=0)
     warmup_steps: int = 0
-    save_every: int = 50
-    probe_every: int = 25
+    save_every: int = Field(50, gt=0)
+    probe_every: int = Field(25, gt=0)
+    max_length: int = Field(4096, gt=0, description="prompt, picture and response together, in tokens (Unsloth)")
+
+    @model_validator(mode="after")
+    def _divides(self) -> "Training":
+        if self.micro_batch and (self.group_size * self.prompts_per_step) % self.micro_batch:
+            raise ValueError("micro_batch must divide group_size x prompts_per_step")
+        return self
 
 
 class Evaluation(Strict):
@@ -76,7 +84,7 @@ class Profile(Strict):
 
     name: str
     description: str
-    device: Literal["cpu", "cuda"]
+    device: Literal["cpu", "cuda", "several machines"]
     policy: ModelChoice
     judge: str
     embedder: ModelChoice

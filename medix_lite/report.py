@@ -6,8 +6,9 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader
 
+from .curation.curate import NOTICE
 from .files import InputError, read_json, write_text
-from .runs import NOTICE, Run
+from .runs import Run
 
 FIGURES = {
     "gallery": "What the policy is shown",
@@ -19,8 +20,8 @@ FIGURES = {
 CANNOT_SHOW = (
     "Phantoms are not patients: nothing here says how a model reads real medical pictures.",
     "One author wrote the world, the judge's lexicon and the oracle; they may share blind spots.",
-    "The warm-up stands in for a public pre-trained backbone and was built to be vague. RL here brings out what the base can "
-    "already see; it teaches no new sight.",
+    "The warm-up stands in for a public pre-trained backbone and was built to be vague: its reasoning names most findings "
+    "before RL. What RL changes is what is said in the answer; this run does not show that it teaches new sight.",
 )
 
 

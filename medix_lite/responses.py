@@ -127,12 +127,12 @@ def build_prompt(sample: Sample, style: str = "full", max_chars: int | None = No
     """The user's text before a response: role, tags, order of the parts, question.
 
     Args:
-        sample: the question; a text-only sample (no images) gets a prompt that names no tags.
+        sample: the question; a text-only sample gets a prompt that names no tags.
         style: `full` for a pre-trained model, `compact` for the tiny policy, which pays for every token.
         max_chars: a longer question loses text from its start, where the context stands; None keeps all.
     """
     prompt, tag_line = (FULL_PROMPT, FULL_TAGS) if style == "full" else (COMPACT_PROMPT, COMPACT_TAGS)
     separator = ", " if style == "full" else ""
-    tags = tag_line.format(tags=separator.join(f"<{tag}>" for tag in MODALITIES)) if sample.images else ""
+    tags = tag_line.format(tags=separator.join(f"<{tag}>" for tag in MODALITIES)) if sample.has_image else ""
     question = format_question(sample)
     return prompt.format(tags=tags, question=question if max_chars is None else question[-max_chars:])

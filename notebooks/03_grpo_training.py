@@ -23,6 +23,10 @@
 #
 # For one question the policy writes a group of responses. Those better than the group's mean become more likely, those below it
 # less likely. No value network, no labelled reasoning: the group is its own baseline.
+#
+# Words: the *policy* is the model, seen as a probability of each response. A *rollout* is one sampled response. *LoRA* trains small
+# matrices beside frozen weights. *Entropy* says how undecided the next token is. The *probe* is a few held-out questions, asked now
+# and then; the *oracle* knows what each phantom shows and marks them.
 
 # %% tags=["parameters"]
 run_dir: str = "../runs/course"  # run folder that all notebooks of one run share
@@ -46,12 +50,12 @@ t = run.profile.training
 # %% [markdown]
 # ## 1. The advantage of four rollouts, by hand
 # Rewards of four responses to one question, as in notebook 02. The advantage is the reward minus the group's mean, divided by
-# its standard deviation.
+# its standard deviation (`ddof=1`, and 1e-4 against a division by zero, as in TRL).
 
 # %%
 import numpy as np
 
-rewards = np.array([1.0, 1.0, 0.145, 0.0])
+rewards = np.array([1.0, 1.0, 0.4825, 0.0])
 advantages = (rewards - rewards.mean()) / (rewards.std(ddof=1) + 1e-4)
 print("advantages:", advantages.round(2), " sum:", round(advantages.sum(), 6))
 
@@ -65,6 +69,10 @@ print("equal rewards:", (same - same.mean()) / (same.std(ddof=1) + 1e-4))
 print("plus a constant:", ((rewards + 5 - (rewards + 5).mean()) / ((rewards + 5).std(ddof=1) + 1e-4)).round(2))
 
 # %% [markdown]
+# The loss is one line: `-(advantage * log_probability_of_each_token).mean()`. A step against its gradient makes every token of a
+# response with a positive advantage more likely. PPO's clip limits how far one batch may move the policy; with one update for each
+# batch it is idle.
+#
 # ## 2. The settings
 # A LoRA adapter on the language layers; the vision tower is frozen. One optimizer step for each batch of rollouts. The published
 # learning rate (1e-6) was for full fine-tuning; LoRA barely moves at it.
@@ -102,12 +110,14 @@ write_json(run.folder / "training.json", {k: trained[k] for k in ("seconds", "st
 
 # %% [markdown]
 # ## 5. The curves
-# Healthy: reward and truth rise together, format goes to 1 early, entropy falls slowly, length stays put. Unhealthy: reward up
-# and truth flat (hacking), entropy at once to zero (collapse), length at the limit (truncation).
+# Healthy: reward and truth rise together, format climbs towards 1, entropy falls without hitting zero, length stays put. Unhealthy:
+# reward up and truth flat (hacking), entropy at once to zero (collapse), length at the limit (truncation). Format starts below the
+# 1.00 of notebook 02, because there the answers were greedy and here they are sampled at temperature 1.
 
 # %%
 rows = last_rows(run)
-display(Image(figures.save(figures.training_curves(rows), FIGURES / "training_curves.png")))
+figure = figures.training_curves(rows, len(splits["probe"]), run.profile.max_new_tokens)
+display(Image(figures.save(figure, FIGURES / "training_curves.png")))
 
 # %%
 steps = [row for row in rows if "reward" in row]
@@ -118,21 +128,22 @@ for key in ("reward", "zero_variance_groups", "entropy", "truncated"):
 
 # %% [markdown]
 # `zero_variance_groups` is the share of groups that taught nothing, because all their responses earned the same. It grows as the
-# policy gets better: late steps are mostly wasted on questions it already answers. DAPO's dynamic sampling drops such groups.
+# policy gets better: late steps are mostly wasted on questions it already answers. DAPO's dynamic sampling drops groups whose mean
+# reward is near 0 or 1, and draws others.
 #
 # ## Exercise
-# Three responses are right (1.0), one judge call failed (null). What are the advantages?
+# One response is right (1.0), two are wrong but well formed (0.145), and for the fourth the judge failed (null). Compute the advantages
+# with the null left out, and then with the null taken for a 0. What would the policy have learned from the broken judge?
 
 # %% tags=["exercise"]
-with_null = np.array([1.0, 1.0, 1.0, np.nan])
-mean, std = np.nanmean(with_null), np.nanstd(with_null, ddof=1)
-np.nan_to_num((with_null - mean) / (std + 1e-4))
+with_null = np.array([1.0, 0.145, 0.145, np.nan])
+print("your turn:", with_null)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# All zero: the three right ones are equal, and the unscored one takes no part. Had the failure been counted as reward 0, the
-# policy would have been punished for a broken server.
+# <code>(with_null - np.nanmean(with_null)) / (np.nanstd(with_null, ddof=1) + 1e-4)</code> gives 1.15, -0.58, -0.58 and nothing for the
+# fourth. With 0 in its place: 1.49, -0.39, -0.39, -0.71. The response that nobody judged would have been punished most.
 # </details>
 #
 # ## What you learned
@@ -140,6 +151,7 @@ np.nan_to_num((with_null - mean) / (std + 1e-4))
 # - Groups without variance teach nothing.
 # - Reward alone does not tell whether a policy got better: hold it against truth.
 #
-# **Differs from MediX-R1:** LoRA instead of full fine-tuning, a frozen vision tower, one update for each batch of rollouts.
+# **Differs from MediX-R1:** LoRA instead of full fine-tuning, a frozen vision tower, one update for each batch of rollouts, groups of 8
+# (5), 8 prompts a step (512 in a rollout batch), no KL penalty (0.01 in its GRPO, none in its DAPO), learning rate 3e-4 (1e-6).
 #
 # **Next:** [04 · Judge and evaluate](04_judge_evaluation.ipynb)

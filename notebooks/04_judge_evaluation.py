@@ -36,7 +36,9 @@ settings: str = ""  # profile settings to change, as for medix-lite run --settin
 from IPython.display import Image, display
 
 from medix_lite import figures
+from medix_lite.curation.curate import kind_of
 from medix_lite.evaluation.score import headroom, results
+from medix_lite.evaluation.statistics import bootstrap
 from medix_lite.files import read_json, write_json
 from medix_lite.report import write_report
 from medix_lite.runs import display as short
@@ -53,11 +55,13 @@ FIGURES = run.folder / "figures"
 # %%
 base = evaluate(run, "base")
 trained = evaluate(run, "trained")
-print(f"{len(base.samples)} test questions; unscored: base {base.unscored:.1%}, trained {trained.unscored:.1%}")
+extra = {"greedy answers that the judge could not score": f"base {base.unscored:.1%}, trained {trained.unscored:.1%}"}
+print(len(base.samples), "test questions;", extra)
 
 # %% [markdown]
 # ## 2. Aggregate
-# Each number with its 95% interval; questions of one picture are resampled together. The gain is paired: question by question.
+# Each number with its 95% interval; questions of one picture are resampled together (on phantoms each picture has one question). The
+# gain is paired: question by question.
 
 # %%
 scores = results(base, trained, {"train": read_json(run.folder / "training.json")["seconds"]})
@@ -73,6 +77,28 @@ for metric, gain in scores["gain"].items():
 display(Image(figures.save(figures.base_against_trained(scores), FIGURES / "base_against_trained.png")))
 
 # %% [markdown]
+# A mean hides kinds of questions. Where did RL help most, and where least?
+
+# %%
+metric = "true_accuracy" if run.on_phantoms else "judged_accuracy"
+kinds: dict[str, list[int]] = {}
+for i, s in enumerate(base.samples):
+    kinds.setdefault(kind_of(s) + (f", truth {s.reference}" if s.reference in ("yes", "no") else ""), []).append(i)
+for kind, here in sorted(kinds.items()):
+    before, after = (bootstrap(m.per_question[metric][here]) for m in (base, trained))
+    print(f"{kind:20} {before['value']} {before['ci95']} -> {after['value']} {after['ci95']}   n {after['n']}")
+
+# %% [markdown]
+# A hedge and a false claim both score 0; in a clinic they are not the same. How many answers are false, rather than vague?
+
+# %%
+if run.on_phantoms:
+    for name, m in (("base", base), ("trained", trained)):
+        false = (m.per_question["true_accuracy"] == 0) & (m.greedy_hedged == 0)
+        extra[f"answers that are false, not vague, {name}"] = f"{false.mean():.1%}"
+        print(name, f"{false.mean():.1%} false, {m.greedy_hedged.mean():.1%} vague")
+
+# %% [markdown]
 # ## 3. Is the judge telling the truth?
 # On phantoms an oracle knows. Where judge and oracle part, the reward was wrong too: an answer that the judge takes for right
 # and the oracle does not is a hole that RL could have crept through.
@@ -82,20 +108,21 @@ from collections import Counter
 
 if run.on_phantoms:
     for name, measured in (("base", base), ("trained", trained)):
-        agree = measured.per_question["true_accuracy"] == measured.per_question["judged_accuracy"]
-        print(f"{name}: judge and oracle agree on {agree.mean():.1%} of {len(agree)} answers")
-        wrong = [(v.verdict, r.answer) for v, r, same in zip(measured.verdicts, measured.responses, agree, strict=True) if not same]
-        print("   where they part:", Counter(wrong).most_common(3))
+        pairs = zip(measured.verdicts, measured.per_question["true_accuracy"], measured.responses, measured.samples, strict=True)
+        scored = [(v.score == truth, (s.reference, r.answer, v.verdict)) for v, truth, r, s in pairs if v.score is not None]
+        share = sum(same for same, _ in scored) / len(scored)
+        print(f"{name}: judge and oracle agree on {share:.1%} of {len(scored)} answers")
+        print("   where they part:", Counter(case for same, case in scored if not same).most_common(3))
 else:
     print("real data: there is no oracle, true accuracy stays unknown")
 
 # %% [markdown]
 # ## 4. New sight, or new words?
-# The base could already answer much of this when sampled eight times. RL made the answers that it *can* find the ones it *gives*:
-# how much of that gap did it close, and did it lose anything on the questions that the base answered without hedging?
+# The base could already answer much of this when sampled eight times. How much of the gap between its greedy answers and its pass@8
+# did RL close, and did it lose anything on the questions that the base answered without hedging? pass@8 is a floor of what the base
+# can find, not a ceiling: eight draws miss what has a low probability, and a share above 1 means that RL went past it.
 
 # %%
-extra = {}
 if run.on_phantoms:
     room = headroom(base, trained)
     extra["vague or hedged among the base's sampled answers"] = f"{room['vague']['value']:.1%}"
@@ -108,10 +135,9 @@ for name, text in extra.items():
 # %% [markdown]
 # ## 5. Reports: the MIMIC template
 # Free text is graded 0 to 5. The one-sentence reasoning is a small report, so the same judge can grade it against a report
-# written from the facts. RL never rewarded reasoning: does it stay true?
+# written from the facts. RL never rewarded reasoning: does it stay true? And was the finding named before RL too?
 
 # %%
-from medix_lite.evaluation.statistics import bootstrap
 from medix_lite.judging.templates import MIMIC
 from medix_lite.tiny_world.reports import report_samples
 
@@ -129,12 +155,14 @@ for name, measured in (("base", base), ("trained", trained)):
 
 # %% [markdown]
 # ## 6. Look at examples, failures first
-# A table of means hides what a model does. Read the reasoning: does it support the answer?
+# First one failure of each kind of question, then some that RL mended. Read the reasoning: does it support the answer? RL read only
+# the final answer, so nothing tied the two together.
 
 # %%
-order = sorted(range(len(base.samples)), key=lambda i: (trained.verdicts[i].score or 0.0, base.verdicts[i].score or 0.0))
-picked = order[:3] + [i for i in order if (trained.verdicts[i].score or 0) > (base.verdicts[i].score or 0)][:3]
-picked = list(dict.fromkeys(picked))
+failed = {kind_of(base.samples[i]): i for i, v in enumerate(trained.verdicts) if not v.score}
+pairs = zip(base.verdicts, trained.verdicts, strict=True)
+mended = [i for i, (before, after) in enumerate(pairs) if (after.score or 0) > (before.score or 0)]
+picked = list(dict.fromkeys([*failed.values(), *mended]))[:6]
 notes = [
     f"verdicts: base {base.verdicts[i].verdict}, trained {trained.verdicts[i].verdict} ({trained.verdicts[i].decided_by})"
     for i in picked
@@ -163,23 +191,30 @@ print(f"{short(path)}, {path.stat().st_size / 1e6:.1f} MB")
 # ## What this cannot show
 # - Phantoms are not patients.
 # - One author wrote world, judge and oracle; they may share blind spots.
-# - The warm-up stands in for a public pre-trained backbone and was built to be vague: RL here *elicits* what the base can see.
+# - The warm-up stands in for a public pre-trained backbone and was built to be vague. Its reasoning named most findings before RL (section
+#   5): what changed is what is said in the answer. This run does not show that RL teaches new sight.
 #
 # ## Exercise
-# The judged accuracy of a policy is 0.90 and the judge is right about 95% of answers. Between which values can the truth lie?
+# A base is judged at 0.82 and its trained policy at 0.90; the judge is wrong about 5% of either's answers. Between which values can the
+# *true gain* lie?
 
 # %% tags=["exercise"]
-judged_accuracy, judge_error = 0.90, 0.05
-print(f"between {max(0, judged_accuracy - judge_error):.2f} and {min(1, judged_accuracy + judge_error):.2f}")
+judged_base, judged_trained, judge_error = 0.82, 0.90, 0.05
+print(f"judged gain {judged_trained - judged_base:+.2f}")
 
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# If all errors go one way, between 0.85 and 0.95. A gain smaller than the judge's error is not a gain; section 3 above measures that error.
+# Each accuracy can be off by 0.05 either way, so the gain by 0.10: between -0.02 and +0.18. The judge's error on *both* policies counts;
+# section 3 measures it.
 # </details>
 #
 # ## What you learned
 # - Generate, judge, aggregate: three stages, each kept on disk.
 # - A paired difference with an interval says more than two means.
-# - pass@8 tells whether RL brought out what was there.
+# - pass@8 bounds from below what the base could find; passing it does not prove new sight.
+# - A mean over all questions hides kinds; a false answer is not a vague one.
 # - A judge errs; where the truth is known, count how often and on what.
+#
+# **Differs from MediX-R1:** one deterministic judge pass (its evaluation: Qwen3-14B, three rounds), one task (17, macro average); intervals,
+# a third state UNSCORED and an oracle are added.

@@ -45,6 +45,8 @@ def no_network() -> Iterator[None]:
 def real_data() -> Path:
     """The folder of real medical data, named by MEDIX_LITE_REAL_DATA."""
     value = os.environ.get("MEDIX_LITE_REAL_DATA")
+    if not value and os.environ.get("CI"):
+        pytest.fail("MEDIX_LITE_REAL_DATA is not set, and CI runs on real data too")
     if not value:
         pytest.skip("MEDIX_LITE_REAL_DATA is not set: it names the folder with bccd/ and pubmedqa/")
     folder = Path(value).resolve()

@@ -37,6 +37,11 @@ def assert_one_clear_line(done, *words):
         (["-p", "stepz"], ["not of the form name=value"]),
         (["--settings", "training.stepz=3"], ["no setting 'training.stepz'"]),
         (["--settings", "training.steps=many"], ["training.steps", "valid integer"]),
+        (["--settings", "training.steps=[1"], ["training.steps=[1", "cannot be read"]),
+        (["--settings", "training.micro_batch=7"], ["micro_batch must divide"]),
+        (["-p", "seed=abc"], ["'seed' must be a whole number"]),
+        (["-p", "run_dir=x"], ["given by --out"]),
+        (["--profile", "qwen3-vl-30b"], ["needs several GPUs"]),
         (["--source", "kaggle:x"], ["unknown source", "bccd"]),
         (["--source", "bccd:/no/such/place"], ["/no/such/place"]),
         (["--judge", "oracle"], ["unknown judge 'oracle'", "rules"]),
@@ -97,6 +102,17 @@ def test_judge_score_and_reward_files(answers, tmp_path):
     assert min(totals[:3]) > 0.9 > max(totals[3:])
 
 
+def test_nothing_is_written_over(answers, tmp_path):
+    files = ["--responses", answers / "responses.jsonl", "--samples", answers / "samples.jsonl", "--judge", "rules"]
+    out = tmp_path / "mine.jsonl"
+    out.write_text("mine")
+    for command in ("judge", "score", "reward"):
+        assert_one_clear_line(medix(command, *files, "--out", out), "mine.jsonl exists already")
+    assert_one_clear_line(medix("build-tiny"), "exists already", "--overwrite")
+    assert_one_clear_line(medix("run", "--out", out), "exists already")
+    assert out.read_text() == "mine"
+
+
 def test_generate_then_resume(answers, tmp_path):
     command = ["generate", "--samples", answers / "samples.jsonl", "--out", tmp_path / "g.jsonl"]
     assert medix(*command).returncode == 0
@@ -133,11 +149,9 @@ def test_changed_weights_stop_a_command(answers, tmp_path):
     assert not (tmp_path / "o.jsonl").exists()
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_full_disk_is_one_line_and_keeps_what_was_there(answers, tmp_path):
-    """A file-size limit stands in for a full disk: the old output must survive whole."""
+def test_full_disk_is_one_line_and_leaves_nothing_half_written(answers, tmp_path):
+    """A file-size limit stands in for a full disk."""
     out = tmp_path / "v.jsonl"
-    out.write_text("old\n")
     code = (
         "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (64, 64));"
@@ -150,7 +164,7 @@ def test_full_disk_is_one_line_and_keeps_what_was_there(answers, tmp_path):
         text=True,
     )
     assert_one_clear_line(done, "cannot write", "free space")
-    assert out.read_text() == "old\n"
+    assert not list(tmp_path.iterdir()), "no half-written file is left"
 
 
 def test_doctor_says_ready():

@@ -108,14 +108,47 @@ OPTIONS = {"prompt_style": "compact", "image_size": 64, "max_new_tokens": 24}
 def test_generation_resumes_after_a_torn_line(tmp_path, policy):
     samples = make_samples(24, "test", 5, tmp_path / "images")
     ask = dict(model_name="tiny", revision="x", copies=2, temperature=1.0, batch_size=16, **OPTIONS)
-    whole = generate(*policy, samples, tmp_path / "whole.jsonl", **ask)
+    whole = generate(lambda: policy, samples, tmp_path / "whole.jsonl", **ask)
     assert len(whole) == 48
     lines = (tmp_path / "whole.jsonl").read_bytes().splitlines(keepends=True)
     (tmp_path / "torn.jsonl").write_bytes(b"".join(lines[:21]) + lines[21][:30])
-    resumed = generate(*policy, samples, tmp_path / "torn.jsonl", **ask)
+    resumed = generate(lambda: policy, samples, tmp_path / "torn.jsonl", **ask)
     assert resumed == whole
     keys = [(row["id"], row["sample_index"]) for row in read_jsonl(tmp_path / "torn.jsonl")]
     assert len(keys) == len(set(keys)) == 48
+
+    # Nothing is missing, so nothing is loaded; and another model's answers are never passed off as this one's.
+    assert generate(lambda: 1 / 0, samples, tmp_path / "torn.jsonl", **ask) == whole
+    before = (tmp_path / "torn.jsonl").read_bytes()
+    with pytest.raises(InputError, match="holds responses of another revision"):
+        generate(lambda: policy, samples, tmp_path / "torn.jsonl", **(ask | {"revision": "y"}))
+    assert (tmp_path / "torn.jsonl").read_bytes() == before
+
+
+def test_an_unscored_answer_is_neither_right_nor_wrong():
+    samples = [Sample(id="a", question="What?", reference="pneumonia")]
+    texts = ["<answer>purple monkey</answer>"] + ["<answer>left</answer>"] * 7
+    parsed = [parse_response(text, has_image=False) for text in texts]
+    judge = make_judge("rules")
+    verdicts = judge_answers(judge, samples * 8, [r.answer for r in parsed], BASE)
+    assert verdicts[0].verdict == "UNSCORED"
+    greedy = (samples, parsed[:1], verdicts[:1])
+    measured = measure(greedy, (samples * 8, [parsed[0]] * 8, [verdicts[0]] * 8), 8)
+    assert np.isnan(measured.per_question["judged_accuracy"]).all()
+    assert np.isnan(measured.per_question["pass_at_8"]).all()
+    assert measured.unscored == 1.0
+
+
+def test_kept_verdicts_belong_to_their_answers(tmp_path):
+    from medix_lite.runs import judged, open_run
+
+    run = open_run(tmp_path / "run", judge="rules")
+    samples = [Sample(id=str(i), question="Which side?", reference="left") for i in range(3)]
+    first = judged(run, "x", samples, ["left", "right", "purple"], [0, 0, 0])
+    assert [v.verdict for v in first] == ["YES", "NO", "UNSCORED"]
+    again = judged(run, "x", samples, ["right", "right", "left"], [0, 0, 0])
+    assert [v.verdict for v in again] == ["NO", "NO", "YES"]
+    assert [row["verdict"] for row in read_jsonl(run.folder / "verdicts" / "x.jsonl")] == ["NO", "NO", "YES"]
 
 
 def test_measure_leaves_truth_null_on_real_data():

@@ -101,7 +101,7 @@ def test_same_seed_gives_same_weights(tmp_path):
 
 def test_build_refuses_a_folder_with_other_things(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(InputError, match="holds no tiny models"):
+    with pytest.raises(InputError, match="holds something besides tiny models"):
         build_tiny(tmp_path, policy_steps=1, judge_steps=1, pictures=32, progress=False)
     assert (tmp_path / "notes.txt").read_text() == "mine"
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from medix_lite.files import DATA, InputError
 from medix_lite.judging.judges import Judge, Reply, make_judge
 from medix_lite.judging.templates import Template
+from medix_lite.models.load import load_embedder
 from medix_lite.responses import parse_response
 from medix_lite.rewards.composite import (
     PRESETS,
@@ -21,7 +22,7 @@ from medix_lite.rewards.composite import (
     make_reward_function,
     score_responses,
 )
-from medix_lite.rewards.signals import contradicts, format_signal, load_embedder, modality_signal, semantic_signal
+from medix_lite.rewards.signals import contradicts, format_signal, modality_signal, semantic_signal
 from medix_lite.samples import Sample
 
 PICTURE = Sample(id="p", question="What does this show?", reference="pneumonia", modality="X_RAY", images=["p.png"])

@@ -105,6 +105,18 @@ def test_option_labels():
     assert not check_answer(sample.facts, f"{label}. {wrong}", sample.options).correct
 
 
+def test_denials_are_wrong():
+    facts = {"family": "finding", "truth": "glioma", "finding": "glioma", "side": "left"}
+    for text in ("glioma is absent", "glioma has been excluded", "glioma is not seen", "not glioma", "no glioma"):
+        assert not check_answer(facts, text).correct, text
+    for text in ("glioma, not meningioma", "it is not meningioma but glioma", "no meningioma, a glioma on the left"):
+        assert check_answer(facts, text).correct, text
+    assert not check_answer({"family": "knowledge", "truth": "lung", "target": "pneumonia"}, "not the lung").correct
+    absent = {"family": "yes_no", "truth": "no", "target": "glioma", "finding": None, "side": None}
+    assert not check_answer(absent, "no, there is glioma").correct
+    assert check_answer(absent, "no, there is no glioma").correct
+
+
 def test_extra_truth_is_right_and_extra_falsehood_wrong():
     facts = {"family": "finding", "truth": "glioma", "finding": "glioma", "side": "left"}
     assert check_answer(facts, "a glioma on the left").correct

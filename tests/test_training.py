@@ -94,17 +94,25 @@ def test_training_moves_the_adapter_and_ignores_the_facts(tmp_path, samples):
 
 @pytest.mark.slow
 def test_an_interrupted_run_goes_on(tmp_path, samples):
+    """From the last whole checkpoint to the same adapter, bit for bit, as a run that nobody stopped."""
+    from safetensors.torch import load_file
+
     profile = load_profile("tiny-cpu", SHORT)
 
     def stop(row):
         if row["step"] == 3:
             raise KeyboardInterrupt
 
+    probe = lambda model, processor: {"true_accuracy": 0.5}  # noqa: E731
     with pytest.raises(KeyboardInterrupt):
-        train_policy(profile, samples, reward_for(samples), tmp_path, seed=1, report=stop)
-    done = train_policy(profile, samples, reward_for(samples), tmp_path, seed=1)
+        train_policy(profile, samples, reward_for(samples), tmp_path, seed=1, probe=probe, report=stop)
+    (tmp_path / "checkpoints" / "checkpoint-3").mkdir()  # as a kill in the middle of saving leaves it
+    done = train_policy(profile, samples, reward_for(samples), tmp_path, seed=1, probe=probe)
     assert done["steps"] == 4
-    assert [row["step"] for row in read_jsonl(tmp_path / "metrics.jsonl")] == [1, 2, 3, 4]
+    assert [row["step"] for row in read_jsonl(tmp_path / "metrics.jsonl")] == [0, 1, 2, 3, 4]
+    train_policy(profile, samples, reward_for(samples), tmp_path / "whole", seed=1, probe=probe)
+    whole, resumed = (load_file(folder / "adapter" / "adapter_model.safetensors") for folder in (tmp_path / "whole", tmp_path))
+    assert all(value.equal(resumed[name]) for name, value in whole.items())
 
 
 @pytest.mark.slow
@@ -113,8 +121,14 @@ def test_a_dead_judge_teaches_nothing(tmp_path, samples):
     from safetensors.torch import load_file
 
     dead = Judge("dead", lambda prompts, template: [Reply(None, error="down")] * len(prompts), tiers=False, judge_id="dead")
+    rules = reward_for(samples, dead)
+
+    def reward(*arguments, **fields):
+        """A missing answer is wrong without asking; here those are left out as well, so that every reward is null."""
+        return [None for _ in rules(*arguments, **fields)]
+
     profile = load_profile("tiny-cpu", SHORT | {"training.steps": 2})
-    train_policy(profile, samples, reward_for(samples, dead), tmp_path, seed=1)
+    train_policy(profile, samples, reward, tmp_path, seed=1)
     weights = load_file(tmp_path / "adapter" / "adapter_model.safetensors")
     assert all(value.abs().max() == 0 for name, value in weights.items() if "lora_B" in name)
     rows = read_jsonl(tmp_path / "metrics.jsonl")

@@ -11,7 +11,7 @@ from .checks import check_samples
 from .sources import ABOUT, SPLITS, About, fingerprint, parse_spec, read_source
 from .splits import check_no_leak
 
-NOTICE = "For research and education, not for clinical use."
+NOTICE = "Research and education only, not for clinical use."
 
 
 def curate(source: str, out: Path, *, sizes: dict[str, int], seed: int, image_size: int | None) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from ..curation.splits import group_of
 from ..files import InputError, read_jsonl
 from ..judging.judges import Judge, judge_answers
 from ..judging.templates import BASE
@@ -26,7 +27,10 @@ def join_responses(responses: Path, samples: Path | None) -> tuple[list[Key], li
         where = f"{responses}, row {number}"
         if not isinstance(row.get("id"), str) or not isinstance(row.get("response"), str):
             raise InputError(f"{where}: needs text fields 'id' and 'response'")
-        key = (row["id"], int(row.get("sample_index", 0)))
+        index = row.get("sample_index", 0)
+        if not isinstance(index, int):
+            raise InputError(f"{where}: field 'sample_index' must be a whole number")
+        key = (row["id"], index)
         if key in seen:
             raise InputError(f"{where}: id {key[0]!r} with sample_index {key[1]} stands twice")
         seen.add(key)
@@ -37,7 +41,7 @@ def join_responses(responses: Path, samples: Path | None) -> tuple[list[Key], li
             sample = sample_from_row(row, where)
         keys.append(key)
         questions.append(sample)
-        parsed.append(parse_response(row["response"], has_image=sample.modality is not None or bool(sample.images)))
+        parsed.append(parse_response(row["response"], has_image=sample.has_image))
     return keys, questions, parsed
 
 
@@ -50,7 +54,7 @@ def score_file(responses: Path, samples: Path | None, judge: Judge) -> dict[str,
     """Accuracy by the judge (UNSCORED left out, and counted as wrong), format and modality rates, each with n and interval."""
     keys, questions, parsed = join_responses(responses, samples)
     verdicts = judge_answers(judge, questions, [r.answer for r in parsed], BASE, [index for _, index in keys])
-    groups = [s.group or s.id for s in questions]
+    groups = [group_of(s) for s in questions]
     nan = float("nan")
     return {
         "judge": judge.judge_id,

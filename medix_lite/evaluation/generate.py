@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ..files import append_jsonl, read_jsonl
+from ..files import InputError, append_jsonl, read_jsonl
 from ..responses import build_prompt
 from ..samples import Sample, open_image
 
@@ -81,8 +81,7 @@ def generate_batch(
 
 
 def generate(
-    model: Any,
-    processor: Any,
+    load: Callable[[], tuple[Any, Any]],
     samples: list[Sample],
     out: Path,
     *,
@@ -103,8 +102,15 @@ def generate(
 
     Batches are the same in every run, and each has its own seed, so a resumed run writes what an uninterrupted one would.
 
+    Args:
+        load: gives model and processor; called only if something is missing.
+        revision: commit or hash of the weights, adapter included.
+
     Returns:
-        All rows of `out`: `id, sample_index, response, task, model, revision, finish_reason, seed`.
+        The rows of `out` for these samples: `id, sample_index, response, task, model, revision, finish_reason, seed`.
+
+    Raises:
+        InputError: `out` holds responses of another model, revision, task or seed.
     """
     import torch
 
@@ -114,17 +120,23 @@ def generate(
     out = Path(out)
     wanted = {(sample.id, index) for sample in samples for index in range(copies)}
     rows = read_jsonl(out, torn_last_line=True) if out.exists() else []
+    made_by = {"task": task, "model": model_name, "revision": revision, "seed": seed}
+    for row in rows:
+        differing = [name for name, value in made_by.items() if row.get(name) != value]
+        if differing:
+            raise InputError(f"{out} holds responses of another {' and '.join(differing)}; choose another file")
     done = {key(row) for row in rows}
+    policy = None
     per_batch = max(1, batch_size // copies)
     batches = [samples[i : i + per_batch] for i in range(0, len(samples), per_batch)]
     for number, batch in enumerate(progress(batches)):
         missing = {(s.id, i) for s in batch for i in range(copies)} - done
         if not missing:
             continue
+        policy = policy or load()
         torch.manual_seed(seed * 1_000_003 + number)
         answers = generate_batch(
-            model,
-            processor,
+            *policy,
             batch,
             copies=copies,
             temperature=temperature,
@@ -134,16 +146,7 @@ def generate(
             max_prompt_chars=max_prompt_chars,
         )
         new = [
-            {
-                "id": sample.id,
-                "sample_index": index,
-                "response": text,
-                "task": task,
-                "model": model_name,
-                "revision": revision,
-                "finish_reason": reason,
-                "seed": seed,
-            }
+            {"id": sample.id, "sample_index": index, "response": text, "finish_reason": reason} | made_by
             for sample, pairs in zip(batch, answers, strict=True)
             for index, (text, reason) in enumerate(pairs)
         ]

@@ -1,15 +1,17 @@
 """Score. In: Responses and Verdicts of one policy. Out: Scores, each a value with n and a 95% interval."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..curation.splits import group_of
 from ..judging.verdicts import Verdict
 from ..responses import Response
 from ..samples import Sample
-from ..tiny_world.oracle import check_answer
+from ..tiny_world.oracle import Truth, check_answer
 from .statistics import bootstrap, paired_difference
 
 METRICS = ("true_accuracy", "judged_accuracy", "pass_at_8", "format", "modality")
@@ -41,36 +43,47 @@ class Measured:
 
 def true_accuracy(samples: list[Sample], responses: list[Response]) -> list[float | None]:
     """1 or 0 by the oracle, None where a sample has no facts (real data)."""
+    return [None if truth is None else float(truth.correct) for truth in truths(samples, responses)]
+
+
+def truths(samples: list[Sample], responses: list[Response]) -> list[Truth | None]:
+    """What the oracle says of each answer; None where the sample is not of the tiny world."""
     pairs = zip(samples, responses, strict=True)
-    return [float(check_answer(s.facts, r.answer, s.options).correct) if s.facts else None for s, r in pairs]
+    return [check_answer(s.facts, r.answer, s.options) if s.facts and s.source == "phantoms" else None for s, r in pairs]
 
 
 def measure(greedy: Stage, sampled: Stage, copies: int) -> Measured:
     """Put the metrics of one policy together.
 
     `judged_accuracy` leaves UNSCORED answers out (their share stands beside it). pass@k is whether any of k sampled
-    answers is right: by the oracle where there are facts, else by the judge.
+    answers is right: by the oracle on the tiny world, else by the judge; it is NaN unless k is 8, the k of its name.
 
     Args:
         greedy: one response for each question.
         sampled: `copies` responses for each question, in the same order.
     """
     samples, responses, verdicts = greedy
-    has_facts = any(s.facts for s in samples)
     nan = np.nan
-    truth = np.array([nan if t is None else t for t in true_accuracy(samples, responses)])
-    judged = np.array([nan if v.score is None else v.score for v in verdicts])
-    any_right = (
-        [nan if t is None else t for t in true_accuracy(*sampled[:2])] if has_facts else [v.score or 0.0 for v in sampled[2]]
-    )
-    hedges = [check_answer(s.facts, r.answer, s.options).hedged if s.facts else nan for s, r in zip(*sampled[:2], strict=True)]
-    greedy_hedges = [
-        check_answer(s.facts, r.answer, s.options).hedged if s.facts else nan for s, r in zip(samples, responses, strict=True)
-    ]
+
+    def column(values: Iterable[float | None]) -> Array:
+        return np.array([nan if value is None else value for value in values], dtype=float)
+
+    def correct(truth: Truth | None) -> float | None:
+        return None if truth is None else float(truth.correct)
+
+    def hedged(truth: Truth | None) -> float | None:
+        return None if truth is None else float(truth.hedged)
+
+    first, several = truths(samples, responses), truths(*sampled[:2])
+    known = [t for t in several if t is not None]
+    right = column(correct(t) for t in several) if known else column(v.score for v in sampled[2])
+    right = right.reshape(len(samples), copies)
+    any_right = column(max((value for value in row if value == value), default=None) for row in right.tolist())
+    judged = column(v.score for v in verdicts)
     per_question = {
-        "true_accuracy": truth,
+        "true_accuracy": column(correct(t) for t in first),
         "judged_accuracy": judged,
-        "pass_at_8": np.array(any_right, dtype=float).reshape(len(samples), copies).max(axis=1),
+        "pass_at_8": any_right if copies == 8 else np.full(len(samples), nan),
         "format": np.array([float(not r.problems) for r in responses]),
         "modality": np.array(
             [float(r.modality == s.modality) if s.modality else nan for s, r in zip(samples, responses, strict=True)]
@@ -81,9 +94,9 @@ def measure(greedy: Stage, sampled: Stage, copies: int) -> Measured:
         responses,
         verdicts,
         per_question,
-        np.array(hedges, dtype=float).reshape(len(samples), copies).mean(axis=1),
-        np.array(greedy_hedges, dtype=float),
-        [s.group or s.id for s in samples],
+        column(hedged(t) for t in several).reshape(len(samples), copies).mean(axis=1),
+        column(hedged(t) for t in first),
+        [group_of(s) for s in samples],
         float(np.mean(np.isnan(judged))),
     )
 
@@ -115,15 +128,15 @@ def headroom(base: Measured, trained: Measured) -> dict[str, Any]:
 
     Returns:
         `closed`: share of the base's gap between greedy and pass@k that the trained greedy closes; `kept`: paired gain on
-        the questions that the base answered without hedging, and rightly; `vague`: share of hedged answers in the base's samples.
+        the questions that the base answered without hedging; `vague`: share of hedged answers in the base's samples.
     """
     before, ceiling = base.per_question["true_accuracy"], base.per_question["pass_at_8"]
     after = trained.per_question["true_accuracy"]
-    gap = float(np.nanmean(ceiling) - np.nanmean(before))
+    gap = float(np.mean(ceiling) - np.mean(before))
     committed = base.greedy_hedged == 0
     groups = [g for g, keep in zip(base.groups, committed, strict=True) if keep]
     return {
-        "closed": round(float(np.nanmean(after) - np.nanmean(before)) / gap, 3) if gap > 0 else None,
+        "closed": round(float(np.mean(after) - np.mean(before)) / gap, 3) if gap > 0 else None,
         "kept": paired_difference(after[committed], before[committed], groups),
         "vague": bootstrap(base.hedged, base.groups),
     }

@@ -192,9 +192,10 @@ def server_url(url: str) -> str:
     return url if re.search(r"//[^/]+/", url) else f"{url}/v1"
 
 
-def api_key() -> str:
-    """The judge server's key, from the environment; never printed."""
-    return os.environ.get("MEDIX_LITE_JUDGE_API_KEY") or os.environ.get("OPENAI_API_KEY") or "none"
+def api_key(url: str) -> str:
+    """The judge server's key, from the environment; never printed. `OPENAI_API_KEY` goes to its own host only."""
+    own_host = re.match(r"https://api\.openai\.com(?:/|$)", url)
+    return os.environ.get("MEDIX_LITE_JUDGE_API_KEY") or (os.environ.get("OPENAI_API_KEY") if own_host else None) or "none"
 
 
 def describe_error(error: BaseException) -> str:
@@ -212,7 +213,7 @@ def check_server(url: str, model: str, timeout: float = 10.0) -> str:
     from openai import OpenAI
 
     try:
-        with OpenAI(base_url=url, api_key=api_key(), timeout=timeout, max_retries=1) as client:
+        with OpenAI(base_url=url, api_key=api_key(url), timeout=timeout, max_retries=1) as client:
             served = {entry.id: entry for entry in client.models.list()}
     except Exception as error:  # whatever stands there instead of a model server
         refused = getattr(error, "status_code", None) in (401, 403)
@@ -278,7 +279,7 @@ async def _ask_server(
             except Exception as error:  # one item's failure is that item's: the others keep their verdicts
                 return Reply(None, error=describe_error(error))
 
-    async with openai.AsyncOpenAI(base_url=url, api_key=api_key(), timeout=timeout, max_retries=0) as client:
+    async with openai.AsyncOpenAI(base_url=url, api_key=api_key(url), timeout=timeout, max_retries=0) as client:
         return await asyncio.gather(*(one(client, prompt) for prompt in prompts))
 
 

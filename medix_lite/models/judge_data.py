@@ -74,7 +74,13 @@ def _concept_example(rng: np.random.Generator) -> Example:
     templates = KNOWLEDGE if family == "knowledge" else TEMPLATES[family]
     question = _pick(rng, templates).format(form=_form(concepts[rng.integers(18)], rng))
     reference = concept.policy[0] if rng.random() < 0.7 else _form(concept, rng)
-    sample = Sample(id="judge", question=question, reference=reference)
+    options = None
+    if family == "finding" and concept.near_misses and rng.random() < 0.3:
+        family, reference = "multiple_choice", concept.policy[0]
+        question = _pick(rng, TEMPLATES[family])
+        offered = [concept.policy[0], *(load_lexicon()[name].policy[0] for name in concept.near_misses), "no abnormality"]
+        options = [offered[i] for i in rng.permutation(len(offered))]
+    sample = Sample(id="judge", question=question, reference=reference, options=options)
     if rng.random() < 0.5:
         # Plain copies of the reference: without these easy positives the judge finds no foothold and stays at chance.
         if rng.random() < P_COPY:

@@ -83,18 +83,20 @@ def load_policy(
     return model.to(device).eval(), processor
 
 
-def load_unsloth(choice: Any, *, rank: int, alpha: int) -> tuple[Any, Any]:
+def load_unsloth(choice: Any, *, rank: int, alpha: int, seed: int, max_length: int) -> tuple[Any, Any]:
     """A policy with a fresh LoRA adapter through Unsloth (GPU only). Unsloth must be imported before trl, transformers and peft."""
     from unsloth import FastVisionModel  # isort: skip
+    import torch
 
-    if not choice.revision:
-        raise InputError(f"model {choice.path!r} has no pinned revision; give the commit of the Hub repository")
+    where, options = resolve_model(choice.path, choice.revision)
     model, processor = FastVisionModel.from_pretrained(
-        choice.path,
-        revision=choice.revision,
+        where,
+        max_seq_length=max_length,
+        dtype=getattr(torch, choice.dtype),
         load_in_4bit=choice.load_in_4bit,
         use_gradient_checkpointing="unsloth",
         trust_remote_code=False,
+        **options,
     )
     model = FastVisionModel.get_peft_model(
         model,
@@ -104,8 +106,9 @@ def load_unsloth(choice: Any, *, rank: int, alpha: int) -> tuple[Any, Any]:
         lora_alpha=alpha,
         lora_dropout=0,
         bias="none",
-        random_state=0,
+        random_state=seed,
     )
+    processor.tokenizer.padding_side = "left"
     return model, processor
 
 
@@ -132,8 +135,15 @@ def load_embedder(path: str = "tiny:embedder", revision: str | None = None) -> A
     return SentenceTransformer(where, device="cpu", **options)
 
 
-def model_hash(path: str = "tiny:policy") -> str:
-    """The first 12 digits of the hash of a local model's weights; `unhashed` for a Hub id."""
+def model_hash(path: str = "tiny:policy") -> str | None:
+    """The first 12 digits of the hash of a local model's weights; None for a Hub id."""
     folder = TINY / path.removeprefix("tiny:") if path.startswith("tiny:") else Path(path)
     weights = folder / "model.safetensors"
-    return sha256_of(weights)[:12] if weights.exists() else "unhashed"
+    return sha256_of(weights)[:12] if weights.exists() else None
+
+
+def policy_revision(path: str, revision: str | None, adapter: Path | str | None = None) -> str:
+    """What names the weights of a policy: the Hub commit or the hash of the local weights, and the hash of the adapter."""
+    base = model_hash(path) or revision or "unpinned"
+    weights = Path(adapter) / "adapter_model.safetensors" if adapter else None
+    return f"{base}+{sha256_of(weights)[:12]}" if weights and weights.exists() else base

@@ -302,13 +302,14 @@ def build_tiny(
     Everything is built in a folder beside `out` and moved there at the end, so a killed build leaves the old models whole.
 
     Raises:
-        InputError: `out` holds something that is not a set of tiny models.
+        InputError: `out` holds something besides tiny models.
     """
     import torch
 
     out = Path(out)
-    if out.exists() and any(out.iterdir()) and not (out / "manifest.json").exists():
-        raise InputError(f"{out} is not empty and holds no tiny models; choose another folder")
+    ours = {"policy", "judge", "embedder", "manifest.json", "README.md"}
+    if out.exists() and not {path.name for path in out.iterdir()} <= ours:
+        raise InputError(f"{out} holds something besides tiny models; choose another folder")
     started = time.perf_counter()
     aside = out.with_name(out.name + ".building")
     shutil.rmtree(aside, ignore_errors=True)
@@ -325,8 +326,12 @@ def build_tiny(
     write_text(aside / "README.md", MODEL_CARD.format(**settings))
     files = {str(p.relative_to(aside)): sha256_of(p) for p in sorted(aside.rglob("*")) if p.is_file() and p.name != "README.md"}
     write_json(aside / "manifest.json", {"settings": settings, "files": files})
-    shutil.rmtree(out, ignore_errors=True)
+    old = out.with_name(out.name + ".old")
+    shutil.rmtree(old, ignore_errors=True)
+    if out.exists():
+        out.rename(old)
     aside.rename(out)
+    shutil.rmtree(old, ignore_errors=True)
     return {
         "seconds": round(seconds, 1),
         "megabytes": round(sum(p.stat().st_size for p in out.rglob("*") if p.is_file()) / 1e6, 2),

@@ -114,7 +114,7 @@ def score_responses(
     """
     preset = find_preset(preset)
     indices = list(sample_indices) if sample_indices is not None else [0] * len(samples)
-    responses = [parse_response(text, has_image=bool(s.images)) for s, text in zip(samples, texts, strict=True)]
+    responses = [parse_response(text, has_image=s.has_image) for s, text in zip(samples, texts, strict=True)]
     answers = [response.answer for response in responses]
     verdicts = _verdicts(samples, answers, judge, preset, indices)
     semantics = semantic_signal(answers, [sample.accepted() for sample in samples], preset, embedder, cache)

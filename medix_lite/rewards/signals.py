@@ -97,14 +97,3 @@ def contradicts(answer: str, reference: str) -> bool:
     if sides(given) and sides(wanted) and sides(given) != sides(wanted):
         return True
     return bool(quantities(wanted)) and quantities(given) != quantities(wanted)
-
-
-def load_embedder(name: str = "tiny") -> Any:
-    """The `SentenceTransformer` of that name: `tiny` is shipped, anything else as in `medix_lite.models.load`.
-
-    Raises:
-        InputError: it is missing, changed or not pinned.
-    """
-    from ..models import load
-
-    return load.load_embedder(name)

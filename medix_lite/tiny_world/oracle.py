@@ -40,6 +40,7 @@ HEDGES = frozenset(
     ]
 )
 NEGATIONS = frozenset(["no", "not", "without", "absent", "never", "nothing", "neither", "nor", "isn't"])
+DENIED_AFTER = frozenset(["absent", "excluded", "not", "ruled", "unlikely", "negative"])
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Truth:
 
 @dataclass(frozen=True)
 class Mention:
-    """A concept named in a text, and whether a negation stands right before it."""
+    """A concept named in a text, and whether a negation stands right before it or a denial soon after."""
 
     concept: str
     kind: str
@@ -77,21 +78,28 @@ def read_mentions(text: str) -> tuple[list[Mention], list[str]]:
     [Mention(concept='pneumonia', kind='finding', negated=True), Mention(concept='left', kind='side', negated=False)]
     """
     words = _words(text)
-    mentions: list[Mention] = []
+    found: list[tuple[str, str, int]] = []  # concept, kind, place in `rest`
     rest: list[str] = []
     position = 0
     while position < len(words):
         for form, concept, kind in _forms():
             if tuple(words[position : position + len(form)]) == form:
-                before = rest[-2:] if "#" not in rest[-2:] else rest[len(rest) - rest[::-1].index("#") :]
-                negated = bool(set(before) & NEGATIONS)
-                mentions.append(Mention(concept, kind, negated))
+                found.append((concept, kind, len(rest)))
                 rest.append("#")
                 position += len(form)
                 break
         else:
             rest.append(words[position])
             position += 1
+    mentions = []
+    for concept, kind, place in found:
+        before = " ".join(rest[:place]).rpartition("#")[2].split()
+        after = rest[place + 1 : place + 5]
+        after = after[: after.index("#")] if "#" in after else after
+        # "X, not Y" denies Y: a "not" that ends at the next mention belongs to that one.
+        denied = bool(set(after) & DENIED_AFTER) and not (rest[place + 1 + len(after) :] and after[-1:] == ["not"])
+        negated = bool(set(before[-2:]) & NEGATIONS) or (kind != "side" and denied)
+        mentions.append(Mention(concept, kind, negated))
     return mentions, [word for word in rest if word != "#"]
 
 
@@ -134,12 +142,12 @@ def check_answer(facts: dict[str, Any], answer: str | None, options: list[str] |
     if family == "side":
         return _compare({m.concept for m in mentions if m.kind == "side" and not m.negated}, truth, "side")
     if family == "knowledge":
-        return _compare({m.concept for m in mentions if m.kind == "organ"}, truth, "organ")
+        return _compare({m.concept for m in mentions if m.kind == "organ" and not m.negated}, truth, "organ")
     named = {m.concept for m in mentions if m.kind == "finding" and not m.negated}
     denied = {m.concept for m in mentions if m.kind == "finding" and m.negated}
     if truth in denied:
         return Truth(False, False, f"it denies {truth}")
-    wrong_side = {m.concept for m in mentions if m.kind == "side"} - {facts.get("side")}
+    wrong_side = {m.concept for m in mentions if m.kind == "side" and not m.negated} - {facts.get("side")}
     if wrong_side:
         return Truth(False, False, f"it claims the {' and '.join(sorted(wrong_side))} side, the facts say {facts.get('side')}")
     return _compare(named, truth, "finding")
@@ -160,8 +168,9 @@ def _check_yes_no(facts: dict[str, Any], mentions: list[Mention], rest: list[str
     if said != {facts["truth"]}:
         return Truth(False, False, f"it says {said.pop()}, the truth is {facts['truth']}")
     false = {m.concept for m in mentions if m.kind == "finding" and not m.negated} - {facts["finding"] or "normal"}
-    if facts["truth"] == "no":
-        false -= {facts["target"]}
+    denied = {m.concept for m in mentions if m.kind == "finding" and m.negated}
+    if facts["truth"] == "yes" and facts["target"] in denied:
+        return Truth(False, False, f"it says yes and denies {facts['target']}")
     if false:
         return Truth(False, False, f"it also claims {' and '.join(sorted(false))}")
     return Truth(True, False, f"it says {facts['truth']}, which is true")

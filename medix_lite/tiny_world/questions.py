@@ -100,7 +100,8 @@ def _picture_item(family: str, sample_id: str, split: str, rng: np.random.Genera
     modalities = SIDED if family == "side" else tuple(DRAW)
     modality = modalities[rng.integers(len(modalities))]
     choices = findings(modality)
-    must_have = family == "side" and modality != "FUNDUS_PHOTOGRAPHY"
+    says_yes = family == "yes_no" and rng.random() < 0.5
+    must_have = says_yes or (family == "side" and modality != "FUNDUS_PHOTOGRAPHY")
     finding = None if not must_have and rng.random() < NORMAL_SHARE else choices[rng.integers(len(choices))]
     has_side = modality in SIDED and (finding is not None or modality == "FUNDUS_PHOTOGRAPHY")
     side = SIDES[rng.integers(2)] if has_side else None
@@ -122,9 +123,9 @@ def _picture_item(family: str, sample_id: str, split: str, rng: np.random.Genera
         facts["truth"], reference = side, str(side)
     elif family == "yes_no":
         others = [c for c in choices if c is not finding]
-        target = finding if finding and rng.random() < 0.6 else others[rng.integers(len(others))]
+        target = finding if finding and says_yes else others[rng.integers(len(others))]
         question = question.format(target=target.policy[0])
-        reference = "yes" if target is finding else "no"
+        reference = "yes" if says_yes else "no"
         facts |= {"target": target.name, "truth": reference}
     else:
         concepts = [*choices, lexicon["normal"]]

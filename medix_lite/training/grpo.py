@@ -5,6 +5,7 @@ GRPO (Shao et al. 2024): for one prompt draw G responses with rewards r_1..r_G; 
 whose reward is None (its judge failed) takes no part in its group; TRL 1.14.2 does so for a single reward function.
 """
 
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -58,6 +59,7 @@ def grpo_config(profile: Profile, out: Path, seed: int, processor: Any) -> Any:
 
     t = profile.training
     on_cpu = profile.device == "cpu"
+    micro_batch = t.micro_batch or t.group_size * t.prompts_per_step
     return GRPOConfig(
         output_dir=str(out / "checkpoints"),
         seed=seed,
@@ -71,8 +73,8 @@ def grpo_config(profile: Profile, out: Path, seed: int, processor: Any) -> Any:
         scale_rewards="group",
         num_iterations=1,
         num_generations=t.group_size,
-        per_device_train_batch_size=t.group_size * t.prompts_per_step,
-        gradient_accumulation_steps=1,
+        per_device_train_batch_size=micro_batch,
+        gradient_accumulation_steps=t.group_size * t.prompts_per_step // micro_batch,
         max_completion_length=profile.max_new_tokens,
         temperature=t.temperature,
         top_p=1.0,
@@ -121,7 +123,7 @@ def train_policy(
         report: called with every metrics row.
 
     Returns:
-        `{"seconds", "steps", "adapter"}`.
+        `{"seconds", "steps", "adapter"}`; seconds count steps and probes, not the loading of models.
 
     Raises:
         InputError: the settings or samples cannot train.
@@ -137,13 +139,16 @@ def train_policy(
         return {"seconds": rows[-1]["seconds"], "steps": rows[-1]["step"], "adapter": str(adapter)}
     if not samples:
         raise InputError("there are no training samples; check what curation kept")
-    checkpoints = sorted((out / "checkpoints").glob("checkpoint-*"), key=lambda p: int(p.name.split("-")[1]))
+    # The trainer's state is written last: a checkpoint without it was cut short by a kill.
+    states = (out / "checkpoints").glob("checkpoint-*/trainer_state.json")
+    checkpoints = sorted((state.parent for state in states), key=lambda p: int(p.name.split("-")[1]))
     start_step = int(checkpoints[-1].name.split("-")[1]) if checkpoints else 0
-    kept = [row for row in read_jsonl(metrics, torn_last_line=True) if row["step"] <= start_step] if metrics.exists() else []
+    rows = read_jsonl(metrics, torn_last_line=True) if checkpoints and metrics.exists() else []
+    kept = [row for row in rows if row["step"] <= start_step]
     write_jsonl(metrics, kept)
 
     torch.manual_seed(seed)
-    model, processor, peft_config = load_for_training(profile)
+    model, processor, peft_config = load_for_training(profile, seed)
     args = grpo_config(profile, out, seed, processor)
     trainer = trainer_class()(
         model=model,
@@ -158,6 +163,7 @@ def train_policy(
     trainer.remove_callback(PrinterCallback)
     trainer.train(resume_from_checkpoint=str(checkpoints[-1]) if checkpoints else None)
     trainer.save_model(str(out / "adapter.part"))
+    shutil.rmtree(adapter, ignore_errors=True)
     (out / "adapter.part").rename(adapter)
     return {"seconds": round(recorder.seconds, 1), "steps": t.steps, "adapter": str(adapter)}
 
@@ -177,13 +183,13 @@ def trainer_class() -> type:
     return MixedGRPOTrainer
 
 
-def load_for_training(profile: Profile) -> tuple[Any, Any, Any]:
+def load_for_training(profile: Profile, seed: int) -> tuple[Any, Any, Any]:
     """Model, processor and LoRA configuration (None where Unsloth has put the adapter on already)."""
     t = profile.training
     if profile.policy.backend == "unsloth":
         from ..models.load import load_unsloth
 
-        model, processor = load_unsloth(profile.policy, rank=t.lora_rank, alpha=t.lora_alpha)
+        model, processor = load_unsloth(profile.policy, rank=t.lora_rank, alpha=t.lora_alpha, seed=seed, max_length=t.max_length)
         return model, processor, None
     from peft import LoraConfig
 
@@ -210,28 +216,26 @@ def make_recorder(
     import torch
     from transformers import TrainerCallback
 
+    started = time.perf_counter()
+
     class Recorder(TrainerCallback):
         def __init__(self) -> None:
             self.seconds = seconds_before
-            self.started = time.perf_counter()
 
         def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
             if state.global_step == 0 and probe:
                 self._write({"step": 0} | self._probe(model))
-            self.started = time.perf_counter()
 
         def on_log(
             self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, model: Any = None, **_: Any
         ) -> None:
             if not logs or "reward" not in logs:
                 return
-            self.seconds += time.perf_counter() - self.started
             row = {"step": state.global_step} | {ours: logs[theirs] for theirs, ours in LOGGED.items() if theirs in logs}
-            row |= {name: value for name, value in logs.items() if name.startswith(("signal/", "unscored"))}
+            row |= {name: value for name, value in logs.items() if name.startswith("signal/")}
             if probe and (state.global_step % probe_every == 0 or state.global_step == steps):
                 row |= self._probe(model)
             self._write(row)
-            self.started = time.perf_counter()
 
         def _probe(self, model: Any) -> dict[str, float]:
             assert probe is not None
@@ -244,6 +248,7 @@ def make_recorder(
 
         def _write(self, row: dict[str, Any]) -> None:
             clean = {k: (round(v, 6) if isinstance(v, float) else v) for k, v in row.items()}
+            self.seconds = seconds_before + time.perf_counter() - started
             clean["seconds"] = round(self.seconds, 2)
             append_jsonl(metrics, [clean])
             report(clean)

@@ -1,4 +1,6 @@
-"""Does RL make the tiny policy better in truth? Three seeds at full length, all reported, held against the bars.
+"""Does RL make the tiny policy better in truth? Three seeds at full length, all reported.
+
+A seed draws the training and test questions as well as the rollouts; the base is the same.
 
 Run: .venv/bin/python tests/benchmarks/three_seeds.py OUT
 Writes OUT/three_seeds.json. The last line is the smallest gain in true accuracy over the seeds.
