@@ -145,9 +145,8 @@ print(f"{len(yes_no)} yes/no questions in train")
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# <code>sum(s.reference == "yes" for s in yes_no) / max(1, len(yes_no))</code>. On the phantoms it is close to a half, on purpose: with
-# 60% "no", RL taught an earlier tiny policy to deny findings that its own reasoning named. On PubMedQA's usual 500 test questions
-# "yes" to everything scores 55.2%, above every published MediX-R1 row (0.472, 0.482, 0.490).
+# <code>sum(s.reference == "yes" for s in yes_no) / max(1, len(yes_no))</code>. On the phantoms it is close to a half, on purpose. On PubMedQA's
+# usual 500 test questions "yes" to everything scores 55.2%, above every published MediX-R1 row (0.472, 0.482, 0.490).
 # </details>
 #
 # ## What you learned

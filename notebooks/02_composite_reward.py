@@ -61,7 +61,7 @@ sample = Sample(
 )
 right = "<X_RAY><think>The left base is white with a meniscus.</think><answer>pleural effusion</answer>"
 lay = "<X_RAY><think>Fluid has gathered around the lung.</think><answer>fluid around the lung</answer>"
-hedge = "<X_RAY><think>Something is white at the base.</think><answer>pleural effusion or pneumonia</answer>"
+hedge = "<X_RAY><think>Something is white at the base.</think><answer>pleural effusion or pneumothorax</answer>"
 broken = "<CT_SCAN><think>The base is white.<answer>pleural effusion</answer>"
 completions = [right, lay, hedge, broken]
 
@@ -135,8 +135,8 @@ for answer, cosine, a, b in zip(answers, cosines, faithful, robust, strict=True)
 assert list(faithful) != list(robust)
 
 # %% [markdown]
-# Where a wrong answer gets 1 here, only the judge stands in the way; where the judge errs, the embedding may. That is the case for
-# a composite. Which of these answers fool the judge?
+# Where a wrong answer gets 1 here, only the judge stands in the way; where the judge errs, the embedding may. Which of these answers
+# fool the judge? Compare the two lists line by line: that no answer fools both is the case for a composite.
 
 # %%
 on_the_left = sample.model_copy(update={"reference": reference})
@@ -171,7 +171,7 @@ display(Image(figures.save(figure, FIGURES / "reward_anatomy.png")))
 
 # %%
 totals = [reward.total for reward in rewards]
-print(totals)
+print([total and round(total, 4) for total in totals])
 if None not in totals:
     assert min(totals[:2]) > max(totals[2:])
 
@@ -214,12 +214,12 @@ for name in PUBLISHED_WEIGHTS:
 # %% tags=["exercise"]
 mine = "<X_RAY><think>I see.</think><answer>pneumonia</answer>"
 reward = score_responses([sample], [mine], the_judge, embedder)[0][0]
-print(reward.signals, "-> total", reward.total)
+print(reward.signals, "-> total", reward.total and round(reward.total, 4))
 
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# Name the reference and something else: "pleural fluid or pneumonia". The judge says NO, the embedding finds it near enough and adds
+# Name the reference and a near miss: "pleural effusion or collapsed lung". The judge says NO, the embedding finds it near enough and adds
 # 0.3375. That is why neither signal stands alone.
 # </details>
 #

@@ -152,6 +152,6 @@ print("your turn:", with_null)
 # - Reward alone does not tell whether a policy got better: hold it against truth.
 #
 # **Differs from MediX-R1:** LoRA instead of full fine-tuning, a frozen vision tower, one update for each batch of rollouts, groups of 8
-# (5), 8 prompts a step (512 in a rollout batch), no KL penalty (0.01 in its GRPO, none in its DAPO), learning rate 3e-4 (1e-6).
+# (5), 8 prompts a step (512 in a rollout batch), learning rate 3e-4 (1e-6), KL weight 0.02 (0.01 in its GRPO, none in its DAPO).
 #
 # **Next:** [04 · Judge and evaluate](04_judge_evaluation.ipynb)

@@ -33,6 +33,7 @@ judge: str = ""  # rules, tiny, openai:MODEL@URL; empty: the profile's judge
 settings: str = ""  # profile settings to change, as for medix-lite run --settings
 
 # %%
+import numpy as np
 from IPython.display import Image, display
 
 from medix_lite import figures
@@ -41,8 +42,9 @@ from medix_lite.evaluation.score import headroom, results
 from medix_lite.evaluation.statistics import bootstrap
 from medix_lite.files import read_json, write_json
 from medix_lite.report import write_report
+from medix_lite.responses import parse_response
 from medix_lite.runs import display as short
-from medix_lite.runs import evaluate, judged, open_run
+from medix_lite.runs import evaluate, judged, open_run, respond
 
 run = open_run(run_dir, profile, source, seed, judge, settings)
 FIGURES = run.folder / "figures"
@@ -87,6 +89,21 @@ for i, s in enumerate(base.samples):
 for kind, here in sorted(kinds.items()):
     before, after = (bootstrap(m.per_question[metric][here]) for m in (base, trained))
     print(f"{kind:20} {before['value']} {before['ci95']} -> {after['value']} {after['ci95']}   n {after['n']}")
+
+# %% [markdown]
+# RL amplifies a difference that the base's own samples show. Where they show none, it can only learn a guess. Of the yes/no questions:
+# how often does each policy, when it commits, say yes if the truth is yes, and if the truth is no?
+
+# %%
+for which in ("base", "trained"):
+    rows = respond(run, which, base.samples, copies=run.profile.evaluation.copies)
+    truth = {s.id: s.reference for s in base.samples if s.reference in ("yes", "no")}
+    said = [(truth[r["id"]], parse_response(r["response"]).answer) for r in rows if r["id"] in truth]
+    for reference in ("yes", "no"):
+        committed = [answer == "yes" for t, answer in said if t == reference and answer in ("yes", "no")]
+        print(
+            f"{which:8} truth {reference:3}: says yes in {np.mean(committed) if committed else float('nan'):.2f} of {len(committed)}"
+        )
 
 # %% [markdown]
 # A hedge and a false claim both score 0; in a clinic they are not the same. How many answers are false, rather than vague?
