@@ -58,8 +58,11 @@ for split, counts in report["counts"].items():
 # Never train on what you have not looked at. In a frontal picture the patient's left is on the **right** of the page.
 
 # %%
-with_picture = {(s.modality, s.question[:12]): s for s in splits["train"] if s.images}
-chosen = sorted(with_picture.values(), key=lambda s: str(s.modality))[:: max(1, len(with_picture) // 12)][:12]
+shown: dict[str, dict[str, object]] = {}
+for s in splits["train"]:
+    if s.images and not (s.facts and not s.facts["finding"]):
+        shown.setdefault(str(s.modality), {}).setdefault((s.facts or {}).get("finding") or s.reference, s)
+chosen = [s for by_finding in shown.values() for s in list(by_finding.values())[:2]][:12]
 if chosen:
     from IPython.display import Image
 

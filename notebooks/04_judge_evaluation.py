@@ -91,19 +91,20 @@ for kind, here in sorted(kinds.items()):
     print(f"{kind:20} {before['value']} {before['ci95']} -> {after['value']} {after['ci95']}   n {after['n']}")
 
 # %% [markdown]
-# RL amplifies a difference that the base's own samples show. Where they show none, it can only learn a guess. Of the yes/no questions:
-# how often does each policy, when it commits, say yes if the truth is yes, and if the truth is no?
+# RL amplifies a difference that the base's own samples show; where they show none, it can only learn a guess. Take the yes/no questions
+# about findings on which the warm-up made the base vague. When a policy commits there, how often does it say yes if the truth is yes,
+# and if the truth is no? If the base's two numbers are close, there was next to nothing to amplify.
 
 # %%
-for which in ("base", "trained"):
+from medix_lite.models.warmup import VAGUE_ABOUT
+
+asked = {s.id: s.reference for s in base.samples if (s.facts or {}).get("target") in VAGUE_ABOUT and s.reference in ("yes", "no")}
+for which in ("base", "trained") if asked else ():
     rows = respond(run, which, base.samples, copies=run.profile.evaluation.copies)
-    truth = {s.id: s.reference for s in base.samples if s.reference in ("yes", "no")}
-    said = [(truth[r["id"]], parse_response(r["response"]).answer) for r in rows if r["id"] in truth]
-    for reference in ("yes", "no"):
-        committed = [answer == "yes" for t, answer in said if t == reference and answer in ("yes", "no")]
-        print(
-            f"{which:8} truth {reference:3}: says yes in {np.mean(committed) if committed else float('nan'):.2f} of {len(committed)}"
-        )
+    for truth in ("yes", "no"):
+        answers = [parse_response(row["response"]).answer for row in rows if asked.get(row["id"]) == truth]
+        yes = [answer == "yes" for answer in answers if answer in ("yes", "no")]
+        print(f"{which:8} truth {truth:3}: says yes in {np.mean(yes) if yes else float('nan'):.2f} of {len(yes)} committed answers")
 
 # %% [markdown]
 # A hedge and a false claim both score 0; in a clinic they are not the same. How many answers are false, rather than vague?
