@@ -256,14 +256,15 @@ def build_judge(tokenizer: Any, seed: int, steps: int, batch: int = 128, progres
 def build_embedder(tokenizer: Any, seed: int, epochs: int = 20) -> Any:
     """Train a `SentenceTransformer` with static token embeddings on synonym pairs with near misses as hard negatives."""
     import torch
-    from sentence_transformers import SentenceTransformer, losses
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
     from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 
     torch.manual_seed(seed + 2)
     rng = np.random.default_rng(seed + 2)
     module = StaticEmbedding(tokenizer.backend_tokenizer, embedding_dim=64)
     model = SentenceTransformer(modules=[module], device="cpu")
-    loss_function = losses.MultipleNegativesRankingLoss(model)
+    loss_function = MultipleNegativesRankingLoss(model)
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-2)
     model.train()
     for _ in range(epochs):
