@@ -148,28 +148,15 @@ def generate(
     """Generate responses to a samples file; goes on where an earlier call stopped."""
     from tqdm import tqdm
 
-    from .evaluation.generate import generate as generate_all
-    from .models.load import load_policy, policy_revision
     from .profiles import load_profile
-    from .runs import Run, parse_settings, prepare_device
+    from .runs import ask_policy, parse_settings, prepare_device
     from .samples import read_samples
 
     p = load_profile(profile, parse_settings(settings))
     questions = read_samples(samples)
     prepare_device(p)
-    rows = generate_all(
-        lambda: load_policy(p.policy.path, revision=p.policy.revision, adapter=adapter, dtype=p.policy.dtype, device=p.device),
-        questions,
-        out,
-        model_name=f"{p.policy.path}{'+adapter' if adapter else ''}",
-        revision=policy_revision(p.policy.path, p.policy.revision, adapter),
-        copies=copies,
-        temperature=0.0 if copies == 1 else 1.0,
-        seed=seed,
-        batch_size=p.evaluation.batch_size,
-        progress=lambda batches: tqdm(batches, disable=None),
-        **Run(out.parent, p, "", seed).sampling,
-    )
+    bar = lambda batches: tqdm(batches, disable=None)  # noqa: E731
+    rows = ask_policy(p, questions, out, adapter=adapter, copies=copies, seed=seed, progress=bar)
     typer.echo(f"{out}: {len(rows)} responses")
 
 

@@ -1,6 +1,5 @@
 """Run the notebooks under papermill, the same as by hand, into a run folder."""
 
-import contextlib
 import logging
 import sys
 import time
@@ -103,7 +102,7 @@ def run_notebooks(
         takes = papermill.inspect_notebook(str(path))
         started = time.perf_counter()
         try:
-            with contextlib.redirect_stderr(sys.stderr), clear_write_errors(part):
+            with clear_write_errors(part):
                 papermill.execute_notebook(
                     str(path),
                     str(part),

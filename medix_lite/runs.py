@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from .curation.curate import curate
 from .curation.sources import parse_spec
-from .evaluation.score import Measured, measure, true_accuracy
+from .evaluation.score import Measured, measure, truths
 from .files import REPOSITORY, InputError, append_jsonl, read_json, read_jsonl, write_json, write_jsonl
 from .judging.judges import Judge, judge_answers, make_judge
 from .judging.templates import BASE, Template
@@ -59,13 +59,13 @@ class Run:
     @property
     def sampling(self) -> dict[str, Any]:
         """How this profile asks a policy: arguments of `generate` and `generate_batch`."""
-        p = self.profile
-        return {
-            "max_new_tokens": p.max_new_tokens,
-            "prompt_style": p.prompt_style,
-            "image_size": p.image_size,
-            "max_prompt_chars": p.max_prompt_chars,
-        }
+        return sampling_of(self.profile)
+
+
+def sampling_of(profile: Profile) -> dict[str, Any]:
+    """How a profile asks a policy: arguments of `generate` and `generate_batch`."""
+    names = ("max_new_tokens", "prompt_style", "image_size", "max_prompt_chars")
+    return {name: getattr(profile, name) for name in names}
 
 
 def parse_settings(text: str) -> dict[str, Any]:
@@ -252,7 +252,7 @@ def make_probe(run: Run, samples: list[Sample]) -> Callable[[Any, Any], dict[str
         verdicts = judge_answers(judge, samples, [r.answer for r in responses], BASE)
         judged = [v.score for v in verdicts if v.score is not None]
         measured = {"judged_accuracy": sum(judged) / len(judged)} if judged else {}
-        truth = [t for t in true_accuracy(samples, responses) if t is not None]
+        truth = [float(t.correct) for t in truths(samples, responses) if t is not None]
         return measured | ({"true_accuracy": sum(truth) / len(truth)} if truth else {})
 
     return probe
@@ -260,24 +260,40 @@ def make_probe(run: Run, samples: list[Sample]) -> Callable[[Any, Any], dict[str
 
 def respond(run: Run, which: Which, samples: list[Sample], *, copies: int = 1, progress: Any = lambda x: x) -> list[dict[str, Any]]:
     """Responses of the base or trained policy, kept in `responses/`: greedy for one copy, sampled at temperature 1 for several."""
-    from .evaluation.generate import generate
-
-    p = run.profile
     out = run.folder / "responses" / f"{which}-{'greedy' if copies == 1 else f'sampled{copies}'}.jsonl"
     adapter = run.folder / "adapter" if which == "trained" else None
+    task = run.source.partition(":")[0]
+    return ask_policy(run.profile, samples, out, adapter=adapter, task=task, copies=copies, seed=run.seed, progress=progress)
+
+
+def ask_policy(
+    profile: Profile,
+    samples: list[Sample],
+    out: Path,
+    *,
+    adapter: Path | None = None,
+    task: str = "",
+    copies: int = 1,
+    seed: int = 0,
+    progress: Any = lambda x: x,
+) -> list[dict[str, Any]]:
+    """Responses of a profile's policy, with or without an adapter, to any samples; see `evaluation.generate.generate`."""
+    from .evaluation.generate import generate
+
+    policy = profile.policy
     return generate(
-        lambda: load_policy(p.policy.path, revision=p.policy.revision, adapter=adapter, dtype=p.policy.dtype, device=p.device),
+        lambda: load_policy(policy.path, revision=policy.revision, adapter=adapter, dtype=policy.dtype, device=profile.device),
         samples,
         out,
-        model_name=f"{p.policy.path}{'+adapter' if adapter else ''}",
-        task=run.source.partition(":")[0],
-        revision=policy_revision(p.policy.path, p.policy.revision, adapter),
+        model_name=f"{policy.path}{'+adapter' if adapter else ''}",
+        task=task,
+        revision=policy_revision(policy.path, policy.revision, adapter),
         copies=copies,
         temperature=0.0 if copies == 1 else 1.0,
-        seed=run.seed,
-        batch_size=p.evaluation.batch_size,
+        seed=seed,
+        batch_size=profile.evaluation.batch_size,
         progress=progress,
-        **run.sampling,
+        **sampling_of(profile),
     )
 
 

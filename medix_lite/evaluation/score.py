@@ -41,11 +41,6 @@ class Measured:
     unscored: float
 
 
-def true_accuracy(samples: list[Sample], responses: list[Response]) -> list[float | None]:
-    """1 or 0 by the oracle, None where a sample has no facts (real data)."""
-    return [None if truth is None else float(truth.correct) for truth in truths(samples, responses)]
-
-
 def truths(samples: list[Sample], responses: list[Response]) -> list[Truth | None]:
     """What the oracle says of each answer; None where the sample is not of the tiny world."""
     pairs = zip(samples, responses, strict=True)
