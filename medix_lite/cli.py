@@ -94,9 +94,9 @@ def build_tiny(
     out: Annotated[Path | None, typer.Option(help="Folder of the models; default: the shipped ones.")] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace models that are there, the frozen base included.")] = False,
     seed: SeedOption = 0,
-    policy_steps: Annotated[int, typer.Option(min=1)] = 1600,
-    judge_steps: Annotated[int, typer.Option(min=1)] = 1000,
-    pictures: Annotated[int, typer.Option(min=32, help="Warm-up samples.")] = 12000,
+    policy_steps: Annotated[int, typer.Option(min=1)] = 2600,
+    judge_steps: Annotated[int, typer.Option(min=1)] = 1500,
+    pictures: Annotated[int, typer.Option(min=32, help="Warm-up samples.")] = 16000,
 ) -> None:
     """Build the three tiny models from scratch."""
     from .models.load import TINY
@@ -172,7 +172,7 @@ def judge(
     out: OutOption,
     samples: SamplesOption = None,
     judge: Annotated[str, typer.Option(help="rules, tiny, openai:MODEL@URL, or model-only:J.")] = "tiny",
-    template: Annotated[str, typer.Option(help="base (YES or NO), reward (YES or NO) or mimic (0 to 5).")] = "base",
+    template: Annotated[str, typer.Option(help="base or reward (YES or NO), mimic (0 to 5); empty: as the sample says.")] = "",
 ) -> None:
     """Judge the answers of a responses file against their references."""
     from .evaluation.files import join_responses
@@ -180,12 +180,12 @@ def judge(
     from .judging.judges import judge_answers, make_judge
     from .judging.templates import TEMPLATES
 
-    if template not in TEMPLATES:
+    if template and template not in TEMPLATES:
         raise InputError(f"unknown template {template!r}; use one of {', '.join(TEMPLATES)}")
     refuse_existing(out)
     keys, questions, parsed = join_responses(responses, samples)
     answers = [r.answer for r in parsed]
-    verdicts = judge_answers(make_judge(judge), questions, answers, TEMPLATES[template], [index for _, index in keys])
+    verdicts = judge_answers(make_judge(judge), questions, answers, TEMPLATES.get(template), [index for _, index in keys])
     write_jsonl(out, (v.model_dump() for v in verdicts))
     typer.echo(f"{out}: {len(verdicts)} verdicts, {sum(v.score is None for v in verdicts)} unscored")
 

@@ -19,7 +19,7 @@ from .curation.sources import parse_spec
 from .evaluation.score import Measured, measure, truths
 from .files import REPOSITORY, InputError, append_jsonl, read_json, read_jsonl, write_json, write_jsonl
 from .judging.judges import Judge, judge_answers, make_judge
-from .judging.templates import BASE, Template
+from .judging.templates import TEMPLATES
 from .judging.verdicts import Verdict
 from .models.load import load_embedder, load_policy, policy_revision, resolve_model
 from .profiles import Profile, load_profile, save_profile
@@ -249,10 +249,10 @@ def make_probe(run: Run, samples: list[Sample]) -> Callable[[Any, Any], dict[str
         answers = [generate_batch(model, processor, batch, **run.sampling) for batch in batches]
         texts = [pairs[0][0] for batch in answers for pairs in batch]
         responses = [parse_response(text, has_image=s.has_image) for s, text in zip(samples, texts, strict=True)]
-        verdicts = judge_answers(judge, samples, [r.answer for r in responses], BASE)
+        verdicts = judge_answers(judge, samples, [r.answer for r in responses])
         judged = [v.score for v in verdicts if v.score is not None]
         measured = {"judged_accuracy": sum(judged) / len(judged)} if judged else {}
-        truth = [float(t.correct) for t in truths(samples, responses) if t is not None]
+        truth = [t.score for t in truths(samples, responses) if t is not None]
         return measured | ({"true_accuracy": sum(truth) / len(truth)} if truth else {})
 
     return probe
@@ -297,9 +297,7 @@ def ask_policy(
     )
 
 
-def judged(
-    run: Run, name: str, samples: list[Sample], answers: list[str | None], indices: list[int], template: Template = BASE
-) -> list[Verdict]:
+def judged(run: Run, name: str, samples: list[Sample], answers: list[str | None], indices: list[int]) -> list[Verdict]:
     """Verdicts on answers, appended to `verdicts/NAME.jsonl` as they come.
 
     A verdict that stands there is kept if judge, template, question, references and answer are the same and it was scored;
@@ -308,16 +306,14 @@ def judged(
     path = run.folder / "verdicts" / f"{name}.jsonl"
     judge = run_judge(run)
     inputs = [
-        content_id(judge.judge_id, template.id, s.id, str(index), format_question(s), *s.accepted(), str(answer))
+        content_id(judge.judge_id, TEMPLATES[s.template].id, s.id, str(index), format_question(s), *s.accepted(), str(answer))
         for s, answer, index in zip(samples, answers, indices, strict=True)
     ]
     rows = {row["input"]: row for row in read_jsonl(path, torn_last_line=True)} if path.exists() else {}
     missing = [i for i, key in enumerate(inputs) if key not in rows or rows[key]["verdict"] == "UNSCORED"]
     for start in range(0, len(missing), CHUNK):
         chunk = missing[start : start + CHUNK]
-        verdicts = judge_answers(
-            judge, [samples[i] for i in chunk], [answers[i] for i in chunk], template, [indices[i] for i in chunk]
-        )
+        verdicts = judge_answers(judge, [samples[i] for i in chunk], [answers[i] for i in chunk], None, [indices[i] for i in chunk])
         new = [verdict.model_dump() | {"input": inputs[i]} for i, verdict in zip(chunk, verdicts, strict=True)]
         append_jsonl(path, new)
         rows |= {row["input"]: row for row in new}

@@ -4,7 +4,7 @@ import hashlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -29,6 +29,7 @@ class Sample(BaseModel):
         images: paths, relative to the samples file or absolute.
         options: texts of a multiple-choice question, labelled A, B, C ... in order; None for an open question.
         facts: what is true in the tiny world's picture; only the oracle reads it; None on real data.
+        template: how an evaluation judges it: `base` is right or wrong, `mimic` a rubric from 0 to 5 for reports.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -43,6 +44,7 @@ class Sample(BaseModel):
     images: list[str] = []
     options: list[str] | None = Field(default=None, max_length=len(OPTION_LABELS))
     facts: dict[str, Any] | None = None
+    template: Literal["base", "mimic"] = "base"
 
     @field_validator("modality")
     @classmethod

@@ -219,7 +219,7 @@ print(reward.signals, "-> total", reward.total and round(reward.total, 4))
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# Name the reference and a near miss: "pleural effusion or collapsed lung". The judge says NO, the embedding finds it near enough and adds
+# Name the reference and a near miss: "pleural effusion or pneumothorax". The judge says NO, the embedding finds it near enough and adds
 # 0.3375. That is why neither signal stands alone.
 # </details>
 #

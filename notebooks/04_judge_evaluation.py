@@ -44,7 +44,7 @@ from medix_lite.files import read_json, write_json
 from medix_lite.report import write_report
 from medix_lite.responses import parse_response
 from medix_lite.runs import display as short
-from medix_lite.runs import evaluate, judged, open_run, respond
+from medix_lite.runs import evaluate, open_run, respond
 
 run = open_run(run_dir, profile, source, seed, judge, settings)
 FIGURES = run.folder / "figures"
@@ -91,14 +91,28 @@ for kind, here in sorted(kinds.items()):
     print(f"{kind:20} {before['value']} {before['ci95']} -> {after['value']} {after['ci95']}   n {after['n']}")
 
 # %% [markdown]
-# RL amplifies a difference that the base's own samples show; where they show none, it can only learn a guess. Take the yes/no questions
-# about findings on which the warm-up made the base vague. When a policy commits there, how often does it say yes if the truth is yes,
-# and if the truth is no? If the base's two numbers are close, there was next to nothing to amplify.
+# A mean also hides *what was new*. Most test questions ask what training asked, of a new picture; some show facts in a combination that
+# training never saw (a left-sided glioma of 45 mm in an older woman), some ask in words that it never used. And a child is rare in
+# what the policy learned from, by plan: that imbalance stands for the ones in real data sets.
 
 # %%
-from medix_lite.models.warmup import VAGUE_ABOUT
+for column in ("unseen", "age") if run.on_phantoms else ():
+    values = [(s.facts or {}).get(column) for s in base.samples]
+    for value in sorted({v for v in values if v}):
+        here = [i for i, v in enumerate(values) if v == value]
+        before, after = (bootstrap(m.per_question[metric][here]) for m in (base, trained))
+        print(f"{column}: {value:12} {before['value']} {before['ci95']} -> {after['value']} {after['ci95']}   n {after['n']}")
 
-asked = {s.id: s.reference for s in base.samples if (s.facts or {}).get("target") in VAGUE_ABOUT and s.reference in ("yes", "no")}
+# %% [markdown]
+# RL amplifies a difference that the base's own samples show; where they show none, it can only learn a guess. Take the yes/no questions
+# in the wordings that make the base hedge. When a policy commits there, how often does it say yes if the truth is yes, and if the
+# truth is no? The wider the base's two numbers lie apart, the more there is to amplify.
+
+# %%
+from medix_lite.models.warmup import is_cautious
+
+hedging = [s for s in base.samples if s.facts and s.facts["family"] == "yes_no" and is_cautious(s.facts)]
+asked = {s.id: s.reference for s in hedging}
 for which in ("base", "trained") if asked else ():
     rows = respond(run, which, base.samples, copies=run.profile.evaluation.copies)
     for truth in ("yes", "no"):
@@ -152,24 +166,41 @@ for name, text in extra.items():
 
 # %% [markdown]
 # ## 5. Reports: the MIMIC template
-# Free text is graded 0 to 5. The one-sentence reasoning is a small report, so the same judge can grade it against a report
-# written from the facts. RL never rewarded reasoning: does it stay true? And was the finding named before RL too?
+# A report is neither right nor wrong: it is graded from 0 to 5. Points for what it covers, a point off for each claim that is false.
+# Judge and oracle grade by the same rule, written twice, without a line in common: the judge knows the reference, the oracle the facts.
 
 # %%
-from medix_lite.judging.templates import MIMIC
-from medix_lite.tiny_world.reports import report_samples
+graded = [i for i, s in enumerate(base.samples) if s.template == "mimic" and s.facts]
+for name, m in (("base", base), ("trained", trained)) if graded else ():
+    judge_marks = np.array([m.verdicts[i].score for i in graded], dtype=float) * 5
+    oracle_marks = m.per_question["true_accuracy"][graded] * 5
+    same, error = np.mean(judge_marks == oracle_marks), np.nanmean(abs(judge_marks - oracle_marks))
+    print(
+        f"{name:8} mean mark: judge {np.nanmean(judge_marks):.2f}, oracle {oracle_marks.mean():.2f}; same mark {same:.1%}, off by {error:.2f}"
+    )
 
-for name, measured in (("base", base), ("trained", trained)):
-    questions, texts = report_samples(measured.samples, [r.thinking for r in measured.responses])
-    if questions:
-        marks = judged(run, f"{name}-report", questions, texts, [0] * len(texts), MIMIC)
-        interval = bootstrap([float("nan") if v.score is None else v.score for v in marks])
-        extra[f"MIMIC rubric of the reasoning as a report, mean / 5, {name}"] = (
-            f"{interval['value']:.3f} {interval['ci95']}, n {interval['n']}"
-        )
-        print(name, interval)
-    else:
-        print("this source has no facts to write report references from: skipped")
+# %% [markdown]
+# How a mark comes about, in the oracle's words:
+
+# %%
+from medix_lite.tiny_world.oracle import check_reasoning, grade_report
+
+for i in graded[:4]:
+    print(
+        f"{base.samples[i].reference!r} | {trained.responses[i].answer!r} -> {grade_report(base.samples[i].facts, trained.responses[i].answer)}"
+    )
+
+# %% [markdown]
+# RL never rewarded the reasoning: does it stay true? The oracle reads it and names its faults.
+
+# %%
+for name, m in (("base", base), ("trained", trained)) if run.on_phantoms else ():
+    faults = Counter()
+    for s, r in zip(m.samples, m.responses, strict=True):
+        faults.update(check_reasoning(s.facts, r.thinking, r.answer) or ["none"])
+    shares = {fault: f"{n / len(m.samples):.1%}" for fault, n in faults.most_common(5)}
+    extra[f"faults of the reasoning, {name}"] = ", ".join(f"{fault} {share}" for fault, share in shares.items())
+    print(name, shares)
 
 # %% [markdown]
 # ## 6. Look at examples, failures first
@@ -181,9 +212,10 @@ failed = {kind_of(base.samples[i]): i for i, v in enumerate(trained.verdicts) if
 pairs = zip(base.verdicts, trained.verdicts, strict=True)
 mended = [i for i, (before, after) in enumerate(pairs) if (after.score or 0) > (before.score or 0)]
 picked = list(dict.fromkeys([*failed.values(), *mended]))[:6]
+ruled = [[v.verdict or f"{v.raw_score:g} of 5" for v in (base.verdicts[i], trained.verdicts[i])] for i in picked]
 notes = [
-    f"verdicts: base {base.verdicts[i].verdict}, trained {trained.verdicts[i].verdict} ({trained.verdicts[i].decided_by})"
-    for i in picked
+    f"verdicts: base {before}, trained {after} ({trained.verdicts[i].decided_by})"
+    for i, (before, after) in zip(picked, ruled, strict=True)
 ]
 
 # %%

@@ -131,15 +131,15 @@ def test_sides(reference: str, answer: str, expected: str | None) -> None:
 
 
 @pytest.mark.parametrize(("reference", "answer", "expected"), [
-    ("pneumonia", "lung infection", "YES"), ("pneumonia", "There is an infection of the lung.", "YES"), ("pneumonia",
+    ("pneumonia", "infected air sacs of the lung", "YES"), ("pneumonia", "Infected air sacs of the lung.", "YES"), ("pneumonia",
     "no pneumonia", "NO"),
-    ("no pneumonia", "no lung infection", "YES"), ("no pneumonia", "pneumonia", "NO"), ("pneumonia",
+    ("no pneumonia", "no infected air sacs of the lung", "YES"), ("no pneumonia", "pneumonia", "NO"), ("pneumonia",
     "pleural effusion", "NO"),
     ("pneumonia", "normal", "NO"), ("no abnormality", "normal", "YES"), ("no abnormality", "not normal", "NO"),
     ("normal", "pneumonia", "NO"),
     ("pneumonia", "pneumonia or pleural effusion", "NO"), ("pneumonia", "no effusion", None), ("pneumonia",
     "something else", None),
-    ("pneumonia", "chest infection", None), ("no abnormality", "no pneumonia", None), ("an unknown thing",
+    ("pneumonia", "pneumonic lung infection", None), ("no abnormality", "no pneumonia", None), ("an unknown thing",
     "pneumonia", None),
 ])  # fmt: skip
 def test_lexicon_uses_tier_forms_only(reference: str, answer: str, expected: str | None) -> None:
@@ -369,7 +369,7 @@ def test_tiny_judge_is_deterministic_and_unharmed_by_batching() -> None:
     judge = make_judge("model-only:tiny")
     question = "What is the main finding?"
     samples = [Sample(id="a", question=question, reference=name) for name in ("pneumonia", "glioma", "malaria")]
-    answers = ["chest infection", "no glioma", "it is a rather long answer that names nothing of use"]
+    answers = ["pneumonic lung infection", "no glioma", "it is a rather long answer that names nothing of use"]
     together = judge_answers(judge, samples, answers, REWARD)
     alone = [judge_answers(judge, [s], [answer], REWARD)[0] for s, answer in zip(samples, answers, strict=True)]
     assert [v.verdict for v in together] == [v.verdict for v in alone] == ["YES", "NO", "NO"]

@@ -185,5 +185,5 @@ def test_totals_stay_in_range_for_any_text(embedder: Any, texts: list[str]) -> N
 @pytest.mark.skipif(not (DATA / "models" / "embedder").exists(), reason="the tiny embedder is not built")
 def test_tiny_embedder_knows_synonyms() -> None:
     embedder = load_embedder()
-    answers = ["lung infection", "glioma", "no pneumonia", "on the right"]
+    answers = ["infected air sacs of the lung", "glioma", "no pneumonia", "on the right"]
     assert semantic_signal(answers, [*[["pneumonia"]] * 3, ["left"]], "robust", embedder) == [1, 0, 0, 0]

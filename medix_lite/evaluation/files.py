@@ -6,7 +6,6 @@ from typing import Any
 from ..curation.splits import group_of
 from ..files import InputError, read_jsonl
 from ..judging.judges import Judge, judge_answers
-from ..judging.templates import BASE
 from ..responses import Response, parse_response
 from ..samples import Sample, read_samples, sample_from_row
 from .statistics import bootstrap
@@ -53,7 +52,7 @@ def read_texts(responses: Path) -> list[str]:
 def score_file(responses: Path, samples: Path | None, judge: Judge) -> dict[str, Any]:
     """Accuracy by the judge (UNSCORED left out, and counted as wrong), format and modality rates, each with n and interval."""
     keys, questions, parsed = join_responses(responses, samples)
-    verdicts = judge_answers(judge, questions, [r.answer for r in parsed], BASE, [index for _, index in keys])
+    verdicts = judge_answers(judge, questions, [r.answer for r in parsed], None, [index for _, index in keys])
     groups = [group_of(s) for s in questions]
     nan = float("nan")
     return {

@@ -64,7 +64,7 @@ def measure(greedy: Stage, sampled: Stage, copies: int) -> Measured:
         return np.array([nan if value is None else value for value in values], dtype=float)
 
     def correct(truth: Truth | None) -> float | None:
-        return None if truth is None else float(truth.correct)
+        return None if truth is None else truth.score
 
     def hedged(truth: Truth | None) -> float | None:
         return None if truth is None else float(truth.hedged)

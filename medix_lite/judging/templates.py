@@ -115,7 +115,7 @@ def render(template: Template, sample: Sample, answer: str, compact: bool = Fals
     """The message for a judge: question with its options, every accepted reference, the candidate made harmless."""
     label = sample.option_label()
     first = f"{label}. {sample.reference}" if label else sample.reference
-    limit, question_limit = (200, 300) if compact else (LONGEST_CANDIDATE, LONGEST_QUESTION)
+    limit, question_limit = (200, 120) if compact else (LONGEST_CANDIDATE, LONGEST_QUESTION)
     return (template.compact if compact else template.text).format(
         # The end of a long question asks; what stands before it is context.
         question=escape(format_question(sample), question_limit, keep_end=True),

@@ -1,19 +1,24 @@
 """Training examples of the tiny judge and embedder, labelled by how they are built (the oracle is not asked).
 
-They use the `model` forms of the lexicon, never the forms that only the oracle knows.
+They use the `model` forms of the lexicon, never the forms that only the oracle knows. One pairing in eight of question,
+reference and candidate is held out, so that the judge can be measured on pairings that it has not seen.
 """
+
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from ..samples import Sample
-from ..tiny_world.lexicon import Concept, load_lexicon
-from ..tiny_world.questions import KNOWLEDGE, TEMPLATES
-from ..tiny_world.reports import REPORT_QUESTION, SPOKEN
+from ..samples import OPTION_LABELS, Sample
+from ..tiny_world.lexicon import Concept, findings, load_lexicon
+from ..tiny_world.phantoms import PAIRED
+from ..tiny_world.questions import COUNTS, GRADED, count_of, generate, seed_of
 from .warmup import VAGUE
 
 Example = tuple[Sample, str, str]
+Random = np.random.Generator
 WRAPS = ("{}", "{}", "{}.", "it is {}", "this shows {}", "the answer is {}", "most consistent with {}", "{} is seen")
-P_COPY = 0.4
+P_COPY, P_RUBRIC, P_OTHER_REFERENCE, P_DETAIL = 0.4, 0.6, 0.2, 0.2
 DENIALS = ("no {}", "not {}", "there is no {}", "without {}")
 HEDGED = (
     "possibly {}",
@@ -37,119 +42,200 @@ JUNK = (
     "see picture",
     "all of the above",
 )
+NUMBER_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
-def _pick(rng: np.random.Generator, items: tuple[str, ...] | list[str]) -> str:
+def judge_questions(n: int, seed: int) -> list[Sample]:
+    """`n` questions of the tiny world without pictures, for `judge_example` to answer."""
+    return [sample for sample, _ in generate(n, "warmup", seed, pictures=False)]
+
+
+def judge_example(questions: Sequence[Sample], rng: Random, unseen: bool = False) -> Example:
+    """A sample, a candidate and its verdict: YES or NO half and half; for every second report a rubric score 0 to 5.
+
+    Args:
+        questions: from `judge_questions`.
+        unseen: whether the pairing is one of those held out from training.
+    """
+    while True:
+        sample: Sample = _pick(rng, questions)
+        facts = sample.facts or {}
+        if facts["family"] in GRADED:
+            example = _graded_example(sample, rng)
+        else:
+            truth = load_lexicon().get(str(facts["truth"]))
+            if truth and not sample.options and rng.random() < P_OTHER_REFERENCE:
+                sample = sample.model_copy(update={"reference": _form(truth, rng)})
+            right = rng.random() < 0.5
+            example = sample, (_right if right else _wrong)(sample, rng), "YES" if right else "NO"
+        copied = example[1] == sample.reference and not unseen
+        if copied or is_held_out(sample, example[1]) == unseen:
+            return example
+
+
+def is_held_out(sample: Sample, candidate: str) -> bool:
+    """Whether the judge's training leaves this pairing of question, reference and candidate out."""
+    return seed_of("judge", sample.question, sample.reference, candidate) % 8 == 0
+
+
+def _pick(rng: Random, items: Any) -> Any:
     return items[rng.integers(len(items))]
 
 
-def judge_examples(n: int, rng: np.random.Generator) -> list[Example]:
-    """`n` examples (sample, candidate, verdict): YES or NO half and half, and one in five a rubric score 0 to 5."""
-    makers = (_concept_example, _yes_no_example, _rubric_example)
-    shares = (0.65, 0.15, 0.2)
-    return [makers[rng.choice(len(makers), p=shares)](rng) for _ in range(n)]
+def _form(concept: Concept, rng: Random) -> str:
+    return str(_pick(rng, concept.forms("model")))
 
 
-def _concepts() -> list[Concept]:
-    return list(load_lexicon().values())
-
-
-def _other(concept: Concept, rng: np.random.Generator) -> Concept:
+def _near(concept: Concept, rng: Random) -> Concept:
+    """A near miss, or any other concept of its kind."""
     lexicon = load_lexicon()
     if concept.near_misses and rng.random() < 0.7:
         return lexicon[_pick(rng, concept.near_misses)]
-    same_kind = [c for c in lexicon.values() if c.kind == concept.kind and c is not concept]
-    return same_kind[rng.integers(len(same_kind))]
+    return _pick(rng, [c for c in lexicon.values() if c.kind == concept.kind and c is not concept])
 
 
-def _form(concept: Concept, rng: np.random.Generator) -> str:
-    return _pick(rng, concept.forms("model"))
+def _other(values: Any, value: Any, rng: Random) -> Any:
+    return _pick(rng, [v for v in values if v != value])
 
 
-def _concept_example(rng: np.random.Generator) -> Example:
-    concepts = _concepts()
-    concept = concepts[rng.integers(len(concepts))]
-    other = _other(concept, rng)
-    family = {"side": "side", "organ": "knowledge"}.get(concept.kind, "finding")
-    templates = KNOWLEDGE if family == "knowledge" else TEMPLATES[family]
-    question = _pick(rng, templates).format(form=_form(concepts[rng.integers(18)], rng))
-    reference = concept.policy[0] if rng.random() < 0.7 else _form(concept, rng)
-    options = None
-    if family == "finding" and concept.near_misses and rng.random() < 0.3:
-        family, reference = "multiple_choice", concept.policy[0]
-        question = _pick(rng, TEMPLATES[family])
-        offered = [concept.policy[0], *(load_lexicon()[name].policy[0] for name in concept.near_misses), "no abnormality"]
-        options = [offered[i] for i in rng.permutation(len(offered))]
-    sample = Sample(id="judge", question=question, reference=reference, options=options)
-    if rng.random() < 0.5:
-        # Plain copies of the reference: without these easy positives the judge finds no foothold and stays at chance.
-        if rng.random() < P_COPY:
-            return sample, reference, "YES"
-        return sample, _pick(rng, WRAPS).format(_form(concept, rng)), "YES"
+def _say_size(millimetres: float, rng: Random) -> str:
+    return _pick(rng, (f"{millimetres:g} mm", f"{millimetres / 10:g} cm", f"{millimetres:g} millimetres", f"{millimetres:g}mm"))
+
+
+def _say_count(count: int, counted: str | None, rng: Random) -> str:
+    number = _pick(rng, (str(count), NUMBER_WORDS[count] if count < len(NUMBER_WORDS) else str(count)))
+    return f"{number} {count_of(count, counted).split(' ', 1)[1]}" if counted and rng.random() < 0.3 else number
+
+
+def _right(sample: Sample, rng: Random) -> str:
+    facts, lexicon = sample.facts or {}, load_lexicon()
+    family, truth = facts["family"], facts["truth"]
+    # Plain copies of the reference: without these easy positives the judge finds no foothold and stays at chance.
+    if rng.random() < P_COPY:
+        return sample.reference
+    if family == "yes_no":
+        form = _form(lexicon[facts["target"]], rng)
+        says = {
+            "yes": ("yes", f"yes, there is {form}", f"there is {form}"),
+            "no": ("no", f"no, there is no {form}", f"there is no {form}"),
+        }
+        return _pick(rng, says[truth])
+    if family == "size":
+        return _pick(rng, WRAPS[:5]).format(_say_size(truth, rng))
+    if family == "count":
+        return _say_count(truth, lexicon[facts["finding"]].counted, rng)
+    concept = lexicon[truth]
+    text = _form(concept, rng)
+    if sample.options and rng.random() < 0.5:
+        label = sample.option_label()
+        return _pick(rng, (f"{label}", f"{label}.", f"({label})", f"{label}. {sample.reference}"))
+    if family in ("finding", "multiple_choice") and rng.random() < P_DETAIL and concept.name != "normal":
+        text += _say_place(facts["side"], facts["modality"]) if facts["side"] else ""
+        text += f", {_say_size(facts['size_mm'], rng)}" if facts["size_mm"] else ""
+        return text
+    return _pick(rng, WRAPS).format(text)
+
+
+def _say_place(side: str, modality: str) -> str:
+    return f" in the {side} {PAIRED[modality]}" if modality in PAIRED else f" on the {side}"
+
+
+def _wrong(sample: Sample, rng: Random) -> str:
+    facts, lexicon = sample.facts or {}, load_lexicon()
+    family, truth = facts["family"], facts["truth"]
     kind = rng.random()
-    if kind < 0.5:
-        candidate = _pick(rng, WRAPS).format(_form(other, rng))
-    elif kind < 0.62:
-        candidate = _pick(rng, DENIALS).format(_form(concept, rng))
-    elif kind < 0.82:
-        candidate = _pick(rng, HEDGED).format(_form(concept, rng), other=_form(other, rng))
-    elif kind < 0.93:
-        candidate = _pick(rng, VAGUE[family])
-    else:
-        candidate = _pick(rng, JUNK)
-    return sample, candidate, "NO"
+    if kind < 0.1:
+        return _pick(rng, VAGUE[family])
+    if kind < 0.15:
+        return _pick(rng, JUNK[:4] if family == "yes_no" else JUNK)  # there, "YES" may be right
+    if family == "yes_no":
+        form = _form(lexicon[facts["target"]], rng)
+        says = {
+            "no": ("yes", f"yes, there is {form}", f"there is {form}"),
+            "yes": ("no", f"no, there is no {form}", f"there is no {form}"),
+        }
+        return _pick(rng, (*says[truth], "yes and no", "maybe", f"possibly {form}"))
+    if family == "size":
+        sizes = lexicon[facts["finding"]].sizes
+        wrong = _pick(rng, (truth * 10, truth / 10, _other(sizes, truth, rng), _other(sizes, truth, rng)))
+        hedge = f"{_say_size(truth, rng)} or {_say_size(_other(sizes, truth, rng), rng)}"
+        return hedge if rng.random() < 0.15 else _pick(rng, WRAPS[:5]).format(_say_size(wrong, rng))
+    if family == "count":
+        wrong = _other((*COUNTS, 10 * truth), truth, rng)
+        hedge = f"{truth} or {wrong}" if wrong < 10 else "a few"
+        return hedge if rng.random() < 0.15 else _say_count(wrong, lexicon[facts["finding"]].counted, rng)
+    concept = lexicon[truth]
+    other = _near(concept, rng)
+    if sample.options and rng.random() < 0.5:
+        text = _other(sample.options, sample.reference, rng)
+        label = OPTION_LABELS[sample.options.index(text)]
+        return _pick(rng, (label, f"{label}.", f"({label})", f"{label}. {text}", text))
+    if kind < 0.55:
+        return _pick(rng, WRAPS).format(_form(other, rng))
+    if kind < 0.7:
+        return _pick(rng, DENIALS).format(_form(concept, rng))
+    return _pick(rng, HEDGED).format(_form(concept, rng), other=_form(other, rng))
 
 
-def _yes_no_example(rng: np.random.Generator) -> Example:
-    concepts = [c for c in _concepts() if c.kind == "finding" and c.modality]
-    concept = concepts[rng.integers(len(concepts))]
-    form = _form(concept, rng)
-    question = _pick(rng, TEMPLATES["yes_no"]).format(target=form)
-    reference = _pick(rng, ("yes", "no"))
-    sample = Sample(id="judge", question=question, reference=reference)
-    says = {
-        "yes": ("yes", "Yes.", f"yes, there is {form}", f"there is {form}"),
-        "no": ("no", "No.", f"no, there is no {form}", f"there is no {form}"),
-    }
-    if rng.random() < 0.5:
-        return sample, _pick(rng, says[reference]), "YES"
-    wrong = says["no" if reference == "yes" else "yes"]
-    return sample, _pick(rng, (*wrong, *VAGUE["yes_no"], "yes and no", "maybe")), "NO"
+def _graded_example(sample: Sample, rng: Random) -> Example:
+    """A report with some facts told, some left out, some false; half get a mark from 0 to 5, half YES (5) or NO.
+
+    The finding is worth 3 points, the other facts share 2 (without any the finding is worth 5), a false claim costs 1.
+    """
+    facts, lexicon = sample.facts or {}, load_lexicon()
+    concept = lexicon[facts["finding"] or "normal"]
+    marked = rng.random() < P_RUBRIC
+    # 0 told, 1 told falsely, 2 left out; a verdict of YES needs all of them told.
+    chances = (1.0, 0.0, 0.0) if not marked and rng.random() < 0.5 else (0.6, 0.25, 0.15)
+    names = [name for name in ("side", "size_mm", "count") if facts[name] is not None and concept.name != "normal"]
+    fate = {name: int(rng.choice(3, p=chances)) for name in ("finding", *names)}
+    worth = 2 / len(names) if names else 0
+    points = sum(-1 if fate[name] == 1 else worth if fate[name] == 0 else 0 for name in names)
+    points += (3 if names else 5, -1, 0)[fate["finding"]]
+    said = ("", "")
+    if fate["finding"] < 2:
+        said = (_form(concept if fate["finding"] == 0 else _near_finding(concept, rng), rng), "")
+    text = said[0] or _pick(rng, ("an abnormality", "something abnormal"))
+    if fate.get("side", 2) < 2:
+        side = facts["side"] if fate["side"] == 0 else _other(("left", "right"), facts["side"], rng)
+        text = text + _say_place(side, facts["modality"]) if rng.random() < 0.7 else f"{side}-sided {text}"
+    if fate.get("size_mm", 2) < 2:
+        wrong = _pick(rng, (facts["size_mm"] * 10, _other(concept.sizes, facts["size_mm"], rng)))
+        text += f", {_say_size(facts['size_mm'] if fate['size_mm'] == 0 else wrong, rng)}"
+    if fate.get("count", 2) < 2:
+        number = facts["count"] if fate["count"] == 0 else _other(COUNTS, facts["count"], rng)
+        text += f", {count_of(number, str(concept.counted))}"
+    mark = int(min(5, max(0, points)) + 0.5)
+    if marked:
+        return sample, text, str(mark)
+    if chances[0] == 1 and rng.random() < P_COPY:
+        return sample, sample.reference, "YES"
+    return sample, text, "YES" if not any(fate.values()) else "NO"
 
 
-def _rubric_example(rng: np.random.Generator) -> Example:
-    """Reference "picture, finding, side"; 2 points for the finding, 2 for the side, 1 for the picture; a false claim costs 1."""
-    modality = _pick(rng, [m for m in SPOKEN if m != "MICROSCOPY"])
-    concepts = [c for c in _concepts() if c.modality == modality]
-    concept, side = concepts[rng.integers(len(concepts))], _pick(rng, ("left", "right"))
-    sample = Sample(id="judge", question=REPORT_QUESTION, reference=f"{SPOKEN[modality]}: {concept.policy[0]} on the {side}")
-    kinds = rng.choice(3, p=(0.6, 0.25, 0.15), size=3)
-    other_side = "right" if side == "left" else "left"
-    other_modality = _pick(rng, [m for m in SPOKEN if m != modality])
-    facts = (
-        (1, SPOKEN[modality], SPOKEN[other_modality]),
-        (2, _form(concept, rng), _form(_other(concept, rng), rng)),
-        (2, side, other_side),
-    )
-    said = [(true, false, "")[kind] for kind, (_, true, false) in zip(kinds, facts, strict=True)]
-    points = sum((worth, -1, 0)[kind] for kind, (worth, _, _) in zip(kinds, facts, strict=True))
-    picture, found, where = said
-    if picture == SPOKEN["FUNDUS_PHOTOGRAPHY"]:
-        candidate = f"this {picture}{f' of the {where} eye' if where else ''} shows {found or 'something'}."
-    else:
-        candidate = f"this {picture or 'picture'} shows {found or 'something'}{f' on the {where}' if where else ''}."
-    if rng.random() < 0.3:
-        candidate = ", ".join(filter(None, (picture, found, where))) or _pick(rng, JUNK)
-    return sample, candidate, str(min(5, max(0, points)))
+def _near_finding(concept: Concept, rng: Random) -> Concept:
+    others = [c for c in findings(concept.modality) if c is not concept]
+    return _pick(rng, [*others, load_lexicon()["normal"]] if concept.modality and rng.random() < 0.2 else others)
 
 
-def synonym_pairs(rng: np.random.Generator) -> list[tuple[str, str, str]]:
-    """(anchor, another form of the same concept, form of a near miss), every concept in turn, shuffled."""
-    pairs = []
-    for concept in _concepts():
-        forms = concept.forms("model")
-        for anchor in forms:
-            for positive in forms:
-                if anchor != positive:
-                    pairs.append((anchor, positive, _form(_other(concept, rng), rng)))
-    return [pairs[i] for i in rng.permutation(len(pairs))]
+def synonym_pairs(unseen: bool = False) -> list[tuple[str, str]]:
+    """Ordered pairs of `model` forms of one concept.
+
+    One in three of those without the first form is held out from the embedder's training, so that every form is drawn to the
+    first, and two others may never have met.
+    """
+    pairs = [(c.policy[0], a, b) for c in load_lexicon().values() for a in c.forms("model") for b in c.forms("model") if a != b]
+    left_out = [first not in (a, b) and seed_of("synonyms", *sorted((a, b))) % 3 == 0 for first, a, b in pairs]
+    return [(a, b) for (_, a, b), held in zip(pairs, left_out, strict=True) if held == unseen]
+
+
+def near_miss_pairs() -> list[tuple[str, str]]:
+    """Pairs of `model` forms of two concepts that are near misses of each other."""
+    lexicon = load_lexicon()
+    return [
+        (form, other)
+        for concept in lexicon.values()
+        for name in concept.near_misses
+        for form in concept.forms("model")
+        for other in lexicon[name].forms("model")
+    ]

@@ -6,18 +6,21 @@ In: the tiny world. Out: a folder of safetensors and `manifest.json`, which hold
 import math
 import shutil
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 
-from ..files import InputError, sha256_of, write_json, write_text
+from ..files import DATA, InputError, sha256_of, write_json, write_text
 from ..judging.templates import BASE, MIMIC, REWARD, render
 from ..modalities import MODALITIES
 from ..responses import build_prompt
 from ..tiny_world.questions import generate
-from .judge_data import judge_examples, synonym_pairs
+from .judge_data import judge_example, judge_questions, near_miss_pairs, synonym_pairs
 from .warmup import write_response
 
 PAD, START, END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
@@ -29,7 +32,8 @@ CHAT_TEMPLATE = (
     "{% if c.type == 'image' %}<|vision_start|><|image_pad|><|vision_end|>{% elif c.type == 'text' %}{{ c.text }}{% endif %}"
     "{% endfor %}{% endif %}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
-VOCABULARY, PATCH, IMAGE_SIZE = 900, 8, 64
+VOCABULARY, PATCH, IMAGE_SIZE = 1800, 8, 64
+QUESTIONS = 20_000  # questions about the tiny world that the judge's examples are made from
 
 
 def train_tokenizer(texts: Iterable[str], vocabulary: int = VOCABULARY) -> Any:
@@ -78,71 +82,27 @@ def make_processor(tokenizer: Any) -> Any:
     )
 
 
-def policy_config(tokenizer: Any) -> Any:
-    """Configuration of the tiny Qwen3-VL: 4 layers of width 128, a 3-layer vision tower of width 96, about 1.7 M parameters."""
-    from transformers import Qwen3VLConfig
+@cache
+def shapes() -> dict[str, Any]:
+    """What `data/tiny_models.yaml` says: the models' shapes and cards."""
+    content: dict[str, Any] = yaml.safe_load((DATA / "tiny_models.yaml").read_text(encoding="utf-8"))
+    return content
 
-    ids = {
-        name: tokenizer.convert_tokens_to_ids(mark) for name, mark in zip(("start", "end", "image", "video"), VISION, strict=True)
-    }
+
+def shape_of(name: str, tokenizer: Any) -> dict[str, Any]:
+    """The shape of `policy` or `judge` from `data/tiny_models.yaml`, with the tokenizer's numbers put in."""
     text = {
         "vocab_size": len(tokenizer),
-        "hidden_size": 128,
-        "intermediate_size": 384,
-        "num_hidden_layers": 4,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 2,
-        "head_dim": 32,
-        "max_position_embeddings": 4096,
         "pad_token_id": tokenizer.pad_token_id,
-        "rope_parameters": {
-            "rope_type": "default",
-            "rope_theta": 10000.0,
-            "mrope_section": [6, 5, 5],
-            "mrope_interleaved": True,
-        },
         "eos_token_id": tokenizer.eos_token_id,
-        "tie_word_embeddings": True,
+        **shapes()["judge" if name == "judge" else "policy_text"],
     }
-    vision = {
-        "depth": 3,
-        "hidden_size": 96,
-        "intermediate_size": 288,
-        "num_heads": 4,
-        "patch_size": PATCH,
-        "out_hidden_size": 128,
-        "num_position_embeddings": (IMAGE_SIZE // PATCH) ** 2,
-        "deepstack_visual_indexes": [0, 1],
-    }
-    return Qwen3VLConfig(
-        text_config=text,
-        vision_config=vision,
-        image_token_id=ids["image"],
-        video_token_id=ids["video"],
-        vision_start_token_id=ids["start"],
-        vision_end_token_id=ids["end"],
-        tie_word_embeddings=True,
-    )
-
-
-def judge_config(tokenizer: Any) -> Any:
-    """Configuration of the tiny Qwen3 judge: 3 layers of width 128."""
-    from transformers import Qwen3Config
-
-    return Qwen3Config(
-        vocab_size=len(tokenizer),
-        hidden_size=128,
-        intermediate_size=384,
-        num_hidden_layers=3,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        head_dim=32,
-        max_position_embeddings=4096,
-        tie_word_embeddings=True,
-        pad_token_id=tokenizer.pad_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        bos_token_id=None,
-    )
+    if name == "judge":
+        return text
+    ids = zip(("vision_start", "vision_end", "image", "video"), tokenizer.convert_tokens_to_ids(list(VISION)), strict=True)
+    vision = {"patch_size": PATCH, "num_position_embeddings": (IMAGE_SIZE // PATCH) ** 2, **shapes()["policy_vision"]}
+    config = {"text_config": text, "vision_config": vision, "tie_word_embeddings": True}
+    return config | {f"{mark}_token_id": number for mark, number in ids}
 
 
 def train(model: Any, step_loss: Callable[[], Any], steps: int, *, lr: float, what: str, progress: bool = True) -> list[float]:
@@ -155,11 +115,13 @@ def train(model: Any, step_loss: Callable[[], Any], steps: int, *, lr: float, wh
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda i: min(1, (i + 1) / warm) * (0.5 * (1 + math.cos(math.pi * min(1, i / steps))) * 0.98 + 0.02)
     )
+    model.set_attn_implementation("eager")  # on short sequences on a CPU twice as fast as the fused kernel, whose backward is slow
     model.train()
     losses = []
     bar = tqdm(range(steps), desc=what, disable=not progress, mininterval=5)
     for step in bar:
-        loss = step_loss()
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = step_loss()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
@@ -175,12 +137,12 @@ def train(model: Any, step_loss: Callable[[], Any], steps: int, *, lr: float, wh
 def build_policy(tokenizer: Any, seed: int, steps: int, pictures: int, batch: int = 32, progress: bool = True) -> tuple[Any, Any]:
     """Warm up the tiny policy. Returns (model, processor)."""
     import torch
-    from transformers import Qwen3VLForConditionalGeneration
+    from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration
 
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     processor = make_processor(tokenizer)
-    model = Qwen3VLForConditionalGeneration(policy_config(tokenizer))
+    model = Qwen3VLForConditionalGeneration(Qwen3VLConfig(**shape_of("policy", tokenizer)))
     items = list(generate(pictures, "warmup", seed))
     image_block = VISION[0] + VISION[2] * (IMAGE_SIZE // PATCH // 2) ** 2 + VISION[1]
     pixels = [
@@ -205,14 +167,14 @@ def build_policy(tokenizer: Any, seed: int, steps: int, pictures: int, batch: in
             ids[i, : len(row)] = torch.tensor(row)
             labels[i, start : len(row)] = ids[i, start : len(row)]
         mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows])
-        seen = [pixels[i] for i in chosen if pixels[i] is not None]
+        seen = [pixels[i].float() for i in chosen if pixels[i] is not None]
         side = IMAGE_SIZE // PATCH
         return model(
             input_ids=ids,
             attention_mask=mask,
             labels=labels,
             mm_token_type_ids=(ids == image_token).long(),
-            pixel_values=torch.cat(seen).float(),
+            pixel_values=torch.cat(seen),
             image_grid_thw=torch.tensor([[1, side, side]] * len(seen)),
         ).loss
 
@@ -225,14 +187,15 @@ def build_judge(tokenizer: Any, seed: int, steps: int, batch: int = 128, progres
     """Train the tiny judge to say YES or NO (reward and BASE templates) or 0 to 5 (MIMIC), in its compact prompts."""
     import torch
     from torch.nn.functional import cross_entropy
-    from transformers import Qwen3ForCausalLM
+    from transformers import Qwen3Config, Qwen3ForCausalLM
 
     torch.manual_seed(seed + 1)
     rng = np.random.default_rng(seed + 1)
-    model = Qwen3ForCausalLM(judge_config(tokenizer))
+    model = Qwen3ForCausalLM(Qwen3Config(**shape_of("judge", tokenizer)))
+    questions = judge_questions(QUESTIONS, seed)
 
     def step_loss() -> Any:
-        examples = judge_examples(batch, rng)
+        examples = [judge_example(questions, rng) for _ in range(batch)]
         prompts = []
         for sample, candidate, verdict in examples:
             template = MIMIC if verdict.isdigit() else (REWARD, BASE)[rng.integers(2)]
@@ -241,12 +204,17 @@ def build_judge(tokenizer: Any, seed: int, steps: int, batch: int = 128, progres
             )
         inputs = tokenizer(prompts, padding=True, padding_side="left", add_special_tokens=False, return_tensors="pt")
         ids, mask = inputs["input_ids"], inputs["attention_mask"]
-        logits = model(input_ids=ids, attention_mask=mask, position_ids=(mask.cumsum(-1) - 1).clamp(min=0)).logits[:, :-1]
-        losses = cross_entropy(logits.transpose(1, 2), ids[:, 1:], reduction="none")
+        positions = (mask.cumsum(-1) - 1).clamp(min=0)
+        hidden = model.model(input_ids=ids, attention_mask=mask, position_ids=positions).last_hidden_state
         # Reading along where the answer is right teaches which words go together; without it the judge stays at chance for long.
         right = torch.tensor([verdict in ("YES", "5") for _, _, verdict in examples])
-        reading = losses[right, :-2][mask[right, 1:-2].bool()].mean()
-        return losses[:, -2].mean() + 0.1 * losses[:, -1].mean() + 0.5 * reading
+        read = (mask[:, 1:-2].bool() & right[:, None]).nonzero(as_tuple=True)
+
+        def loss_at(states: Any, targets: Any) -> Any:
+            return cross_entropy(model.lm_head(states), targets)
+
+        reading = loss_at(hidden[:, :-3][read], ids[:, 1:-2][read])
+        return loss_at(hidden[:, -3], ids[:, -2]) + 0.1 * loss_at(hidden[:, -2], ids[:, -1]) + 0.5 * reading
 
     train(model, step_loss, steps, lr=1e-3, what="judge", progress=progress)
     model.generation_config.update(eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id, do_sample=False)
@@ -267,12 +235,16 @@ def build_embedder(tokenizer: Any, seed: int, epochs: int = 20) -> Any:
     loss_function = MultipleNegativesRankingLoss(model)
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-2)
     model.train()
+    pairs, wrong = synonym_pairs(), defaultdict(list)
+    for form, other in near_miss_pairs():
+        wrong[form].append(other)
     for _ in range(epochs):
-        pairs = synonym_pairs(rng)
-        for start in range(0, len(pairs), 64):
-            columns = list(zip(*pairs[start : start + 64], strict=True))
-            features = [model.preprocess(list(column)) for column in columns]
-            loss = loss_function(features, None)
+        order = rng.permutation(len(pairs))
+        for start in range(0, len(order), 64):
+            chosen = [pairs[i] for i in order[start : start + 64]]
+            anchors, positives = map(list, zip(*chosen, strict=True))
+            columns = [anchors, positives, [wrong[form][rng.integers(len(wrong[form]))] if wrong[form] else "" for form in anchors]]
+            loss = loss_function([model.preprocess(column) for column in columns], None)
             loss.backward()
             optimizer.step()
             optimizer.zero_grad()
@@ -285,7 +257,9 @@ def corpus(seed: int, n: int = 3000) -> Iterable[str]:
     for sample, _ in generate(n, "warmup", seed + 1, pictures=False):
         yield build_prompt(sample, "compact")
         yield write_response(sample, rng)
-    for sample, candidate, verdict in judge_examples(n, rng):
+    questions = judge_questions(n, seed + 1)
+    for _ in range(n):
+        sample, candidate, verdict = judge_example(questions, rng)
         yield render(MIMIC if verdict.isdigit() else REWARD, sample, candidate, compact=True) + "\n" + verdict
 
 
@@ -293,9 +267,9 @@ def build_tiny(
     out: Path,
     *,
     seed: int = 0,
-    policy_steps: int = 1600,
-    judge_steps: int = 1000,
-    pictures: int = 12000,
+    policy_steps: int = 2600,
+    judge_steps: int = 1500,
+    pictures: int = 16000,
     progress: bool = True,
 ) -> dict[str, Any]:
     """Build tokenizer, embedder, judge and policy into `out` and write the manifest of hashes.
@@ -324,7 +298,8 @@ def build_tiny(
     processor.save_pretrained(aside / "policy")
     seconds = time.perf_counter() - started
     settings = {"seed": seed, "policy_steps": policy_steps, "judge_steps": judge_steps, "pictures": pictures}
-    write_text(aside / "README.md", MODEL_CARD.format(**settings))
+    for name, card in shapes()["cards"].items():
+        write_text(aside / name / "README.md", card.format(**settings))
     files = {str(p.relative_to(aside)): sha256_of(p) for p in sorted(aside.rglob("*")) if p.is_file() and p.name != "README.md"}
     write_json(aside / "manifest.json", {"settings": settings, "files": files})
     old = out.with_name(out.name + ".old")
@@ -337,12 +312,3 @@ def build_tiny(
         "seconds": round(seconds, 1),
         "megabytes": round(sum(p.stat().st_size for p in out.rglob("*") if p.is_file()) / 1e6, 2),
     }
-
-
-MODEL_CARD = """# Tiny models
-
-A Qwen3-VL policy, a Qwen3 judge and a static sentence embedder, trained from scratch on the tiny world's phantoms and
-lexicon by `medix-lite build-tiny --seed {seed}` ({policy_steps} policy steps, {judge_steps} judge steps, {pictures} warm-up
-samples). They exist to teach: they know nothing outside the tiny world. Research and education only, not for clinical use.
-Weights are half precision safetensors; `manifest.json` holds the SHA-256 of every file and loading checks it.
-"""

@@ -4,40 +4,49 @@ It learns to see (its reasoning is truthful) and learns the habits of a cautious
 RL later reads only tag, format and final answer; nothing written here reaches it.
 """
 
+from typing import Any
+
 import numpy as np
 
-from ..samples import Sample
-from ..tiny_world.lexicon import load_lexicon
-from ..tiny_world.reports import SPOKEN
+from ..samples import OPTION_LABELS, Sample
+from ..tiny_world.lexicon import findings, load_lexicon
+from ..tiny_world.phantoms import DRAW
+from ..tiny_world.questions import COUNTS, GRADED, PAIRED, describe, seed_of
 
 VAGUE = {
     "finding": ("an abnormal finding", "something abnormal", "hard to say"),
     "side": ("on one side", "hard to say"),
+    "size": ("some mm", "hard to say"),
+    "count": ("several", "hard to say"),
     "yes_no": ("possibly", "hard to say"),
     "multiple_choice": ("one of these", "hard to say"),
     "knowledge": ("an organ", "hard to say"),
+    "report": ("something abnormal", "hard to say"),
+    "summary": ("an abnormal report", "hard to say"),
 }
-# Findings on which the backbone is vague, two of three in each modality in turn; on the others it mostly commits.
-VAGUE_ABOUT = frozenset(
-    (
-        "pneumonia",
-        "pleural effusion",
-        "subdural haematoma",
-        "glioma",
-        "arachnoid cyst",
-        "thyroid nodule",
-        "sickle cell disease",
-        "leukaemia",
-        "macular degeneration",
-    )
-)
-P_VAGUE, P_VAGUE_ELSEWHERE, P_NEAR_MISS, P_SLIP = 0.82, 0.04, 0.08, 0.12
+# The wordings that make the backbone hedge, where an answer names no finding: it can answer, and says so when asked otherwise.
+CAUTIOUS_WORDINGS = (0, 3)
+P_VAGUE, P_VAGUE_ELSEWHERE, P_NEAR_MISS, P_SLIP = 0.8, 0.04, 0.08, 0.12
+
+
+def is_cautious(facts: dict[str, Any]) -> bool:
+    """Whether the backbone tends to hedge: by the wording, or on two findings in three of a modality and every second disease."""
+    if facts["family"] in ("side", "size", "count", "yes_no"):
+        return facts["template"] in CAUTIOUS_WORDINGS
+    about = facts.get("finding") or facts.get("target")
+    if about is None:
+        return False
+    modality = load_lexicon()[about].modality
+    if modality is None:
+        return seed_of("cautious", about) % 2 == 0
+    place = [concept.name for concept in findings(modality)].index(about)
+    return (place + list(DRAW).index(modality)) % 3 < 2
 
 
 def write_response(sample: Sample, rng: np.random.Generator) -> str:
     """One response in the backbone's manner: truthful reasoning, an answer that may be vague or a near miss, a format slip."""
     assert sample.facts is not None
-    thinking, answer = _reason(sample, rng), _answer(sample, rng)
+    thinking, answer = _reason(sample), _answer(sample, rng)
     tag = f"<{sample.modality}>" if sample.modality else ""
     response = f"{tag}<think>{thinking}</think><answer>{answer}</answer>"
     if rng.random() >= P_SLIP:
@@ -51,31 +60,59 @@ def write_response(sample: Sample, rng: np.random.Generator) -> str:
     return slips[rng.integers(len(slips) if tag else 3)]
 
 
-def _reason(sample: Sample, rng: np.random.Generator) -> str:
+def _reason(sample: Sample) -> str:
     facts, lexicon = sample.facts or {}, load_lexicon()
-    if facts["family"] == "knowledge":
-        concept = lexicon[facts["target"]]
-        return f"{concept.policy[0]} is a disease of the {lexicon[str(concept.organ)].policy[0]}."
-    found = lexicon[facts["finding"] or "normal"].policy[0]
-    if facts["modality"] == "FUNDUS_PHOTOGRAPHY":
-        return f"this retina of the {facts['side']} eye shows {found}."
-    place = f" on the {facts['side']}" if facts["side"] else ""
-    return f"this {SPOKEN[facts['modality']]} shows {found}{place}."
+    family = facts["family"]
+    if family == "knowledge":
+        return f"{lexicon[facts['target']].policy[0]} affects the {lexicon[facts['truth']].policy[0]}."
+    told = {
+        "size_mm": family == "size" or family in GRADED,
+        "count": family == "count" or family in GRADED,
+        "side": True,
+    }
+    text = describe(facts | {name: None for name, wanted in told.items() if not wanted})
+    if sample.has_image and facts["modality"] in PAIRED and facts["finding"] is None:
+        text += f" in the {facts['side']} {PAIRED[facts['modality']]}"
+    if family == "yes_no" and facts["truth"] == "no":
+        text += f", not {lexicon[facts['target']].policy[0]}"
+    return f"this {lexicon[facts['modality']].policy[0]} shows {text}."
 
 
 def _answer(sample: Sample, rng: np.random.Generator) -> str:
     facts, lexicon = sample.facts or {}, load_lexicon()
     family, truth = facts["family"], facts["truth"]
-    about = facts["target"] if family in ("knowledge", "yes_no") else facts["finding"]
-    if rng.random() < (P_VAGUE if about in VAGUE_ABOUT else P_VAGUE_ELSEWHERE):
+    if rng.random() < (P_VAGUE if is_cautious(facts) else P_VAGUE_ELSEWHERE):
         return VAGUE[family][rng.integers(len(VAGUE[family]))]
     wrong = rng.random() < P_NEAR_MISS
-    if family == "yes_no":
-        return {"yes": "no", "no": "yes"}[truth] if wrong else truth
+    if wrong:
+        facts, truth = _near_miss(facts, rng)
+    if family in GRADED:
+        return describe(facts)
+    if family in ("yes_no", "side"):
+        return str(truth)
+    if family == "size":
+        return f"{truth} mm"
+    if family == "count":
+        return str(truth)
     concept = lexicon[truth]
-    if wrong and concept.near_misses:
-        concept = lexicon[concept.near_misses[rng.integers(len(concept.near_misses))]]
-    text = concept.policy[0] if rng.random() < 0.7 else concept.policy[1 % len(concept.policy)]
     if sample.options and concept.policy[0] in sample.options and rng.random() < 0.4:
-        return "ABCDEFGH"[sample.options.index(concept.policy[0])]
-    return text
+        return OPTION_LABELS[sample.options.index(concept.policy[0])]
+    return concept.policy[0] if rng.random() < 0.7 else concept.policy[1 % len(concept.policy)]
+
+
+def _near_miss(facts: dict[str, Any], rng: np.random.Generator) -> tuple[dict[str, Any], Any]:
+    """Facts and truth, a little wrong."""
+    family, truth, lexicon = facts["family"], facts["truth"], load_lexicon()
+
+    def other(values: Any, value: Any) -> Any:
+        rest = [v for v in values if v != value]
+        return rest[rng.integers(len(rest))] if rest else value
+
+    if family in GRADED:
+        return facts | {"finding": other([c.name for c in findings(facts["modality"])], facts["finding"])}, None
+    if family == "size":
+        return facts, other(lexicon[facts["finding"]].sizes, truth)
+    choices = {"yes_no": ("yes", "no"), "side": ("left", "right"), "count": COUNTS}
+    concept = lexicon.get(str(truth))
+    near = concept.near_misses if concept and concept.near_misses else [c.name for c in findings(facts.get("modality"))]
+    return facts, other(choices.get(family, near), truth)

@@ -10,18 +10,32 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from ..files import DATA, InputError
 
 FormSet = Literal["policy", "tier", "model", "all"]
+Age = Literal["child", "adult", "older"]
+Sex = Literal["woman", "man"]
 FORM_SETS: tuple[FormSet, ...] = ("policy", "tier", "model", "all")
 
 
 class Concept(BaseModel):
-    """One concept; `policy`, `tier`, `model`, `all` each hold only what they add to the sets before them."""
+    """One concept; `policy`, `tier`, `model`, `all` each hold only what they add to the sets before them.
+
+    Attributes:
+        kind: a `finding` can be drawn, a `disease` is only asked about in words.
+        sided: whether the finding has a side. `sizes`: in mm, where it is measured. `counted`: what is counted, in the plural.
+        ages, sexes: in whom it is drawn, so that no child has presbycusis.
+        ambiguous: forms that mean something else elsewhere.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
     name: str
-    kind: Literal["finding", "organ", "side"]
+    kind: Literal["finding", "disease", "organ", "modality", "side"]
     modality: str | None = None
     organ: str | None = None
+    sided: bool = False
+    sizes: list[int] = []
+    counted: str | None = None
+    ages: list[Age] = ["child", "adult", "older"]
+    sexes: list[Sex] = ["woman", "man"]
     policy: list[str]
     tier: list[str]
     model: list[str]
@@ -62,6 +76,7 @@ def load_lexicon(path: Path = DATA / "lexicon.yaml") -> dict[str, Concept]:
     return concepts
 
 
-def findings(modality: str | None = None) -> list[Concept]:
+@cache
+def findings(modality: str | None = None) -> tuple[Concept, ...]:
     """Findings that can be drawn, of one modality or of all; `normal` is not among them."""
-    return [c for c in load_lexicon().values() if c.kind == "finding" and c.modality and modality in (None, c.modality)]
+    return tuple(c for c in load_lexicon().values() if c.kind == "finding" and c.modality and modality in (None, c.modality))

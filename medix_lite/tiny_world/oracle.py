@@ -2,105 +2,255 @@
 
 It only measures. Training never sees it, and it shares no matching code with the judge, so that judge and truth can
 disagree and the disagreement can be counted.
+
+Its rule: an answer is true if it commits to the fact asked for and claims nothing that is false. True extras and true
+denials are welcome. A hedge commits to nothing, and so does "not right" for "left". A size needs a unit and may be a tenth
+off; a count is exact. What the facts do not record (a side, a size, a count) nobody may claim; "one glioma" only names it.
+
+It works in three steps: a text becomes words and claims (`read`), some of these are denied or hedged (`_understand`), and
+the others are held against the facts (`_faults`).
 """
 
 import re
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
+from types import SimpleNamespace
 from typing import Any
 
-from .lexicon import load_lexicon
+import yaml
 
-HEDGES = frozenset(
-    [
-        "or",
-        "either",
-        "possibly",
-        "possible",
-        "maybe",
-        "perhaps",
-        "probably",
-        "likely",
-        "might",
-        "could",
-        "may",
-        "unclear",
-        "uncertain",
-        "suspected",
-        "something",
-        "one",
-        "some",
-        "abnormal",
-        "hard",
-        "cannot",
-        "unsure",
-        "unknown",
-        "differential",
-        "question",
-    ]
-)
-NEGATIONS = frozenset(["no", "not", "without", "absent", "never", "nothing", "neither", "nor", "isn't"])
-DENIED_AFTER = frozenset(["absent", "excluded", "not", "ruled", "unlikely", "negative"])
+from ..files import DATA
+from .lexicon import findings, load_lexicon
+
+LONGEST = 20_000  # characters that are read of an answer
+REACH = 16  # how many words and claims a denial or hedge reaches, so that no text takes long
+TOLERANCE = 0.1  # of a size: the error of a calliper
+ABNORMAL = "something abnormal"
+ASKED = {"side": "side", "size": "size", "count": "count", "knowledge": "organ"}  # what a family asks for, if not the finding
+RECORDED = {"side": "side", "size": "size_mm", "count": "count"}  # the facts that a picture need not have
+
+_TOKEN = r"\d+(?:[.,]\d+)?|(?<!\w)\.\d+|x(?=\d)|(?<=[\d ])-(?=[\d ])|[^\W\d_]+(?:'[^\W\d_]+)*\d*|[.,;:!?()%~–—/]|(?<!\w)[<>≤≥]"
+_CANNOT = r"\b(?:not|cannot|\w+n't)(?: \w+){0,2}? (?:exclude|rule|tell|say|determine|assess|know|sure|certain|clear)e?[dn]?\b"
+_LABEL = re.compile(r"\W*(?:it is )?(?:(?:the )?(?:answer|option|choice)\W+(?:is\W+)?)?([a-z])(?!\w)(\W*)(.*)", re.DOTALL)
 
 
 @dataclass(frozen=True)
 class Truth:
-    """What the oracle says: whether the answer is true, whether it hedges, and why."""
+    """What the oracle says: whether the answer is true, whether it hedges, why, and a score (for reports in fifths)."""
 
     correct: bool
     hedged: bool
     why: str
+    score: float
 
 
 @dataclass(frozen=True)
-class Mention:
-    """A concept named in a text, and whether a negation stands right before it or a denial soon after."""
+class Grade:
+    """A report's points of five, and the facts that it covers, misses, invents and contradicts."""
 
-    concept: str
+    score: int
+    covered: list[str]
+    missing: list[str]
+    invented: list[str]
+    contradicted: list[str]
+    why: str
+
+
+@dataclass(slots=True, eq=False)
+class Claim:
+    """A concept, size (mm) or count that a text names; if `bound`, it is only said of a denied finding."""
+
     kind: str
-    negated: bool
+    value: Any
+    denied: bool = False
+    hedged: bool = False
+    bound: bool = False
+
+    @property
+    def firm(self) -> bool:
+        """Whether it is claimed without denial or hedge."""
+        return not (self.denied or self.hedged or self.bound)
+
+
+Parts = list[str | Claim]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A text as the oracle reads it; `answers` holds "yes" and "no", `presents` tells that it says that a thing is there."""
+
+    claims: list[Claim]
+    hedges: list[str]
+    answers: set[str]
+    presents: bool
 
 
 @cache
-def _forms() -> list[tuple[tuple[str, ...], str, str]]:
-    forms = [(tuple(_words(f)), c.name, c.kind) for c in load_lexicon().values() for f in c.forms("all")]
-    return sorted(forms, key=lambda form: -len(form[0]))
+def _vocabulary() -> SimpleNamespace:
+    """The sets and tables of `data/oracle.yaml` by their names there, and `token`, the pattern of a phrase or token."""
+    raw = yaml.safe_load((DATA / "oracle.yaml").read_text(encoding="utf-8"))
+    sets = {name: frozenset(words) for name, words in raw.items() if isinstance(words, list)}
+    tables = {name: {word: value for value in raw[name] for word in raw[name][value]} for name in raw.keys() - sets.keys()}
+    phrases = sorted((word for words in sets.values() for word in words if " " in word), key=len, reverse=True)
+    return SimpleNamespace(**sets, **tables, token=re.compile(rf"\b(?:{'|'.join(phrases)})\b|{_TOKEN}"))
 
 
-def _words(text: str) -> list[str]:
-    return re.findall(r"[a-z0-9]+(?:'[a-z]+)?", text.lower().replace("-", " "))
+def _tokens(text: str) -> list[str]:
+    text = re.sub(_CANNOT, "undecided", text.lower().replace("’", "'")).replace("\n", " ; ")
+    return [word.removesuffix("'s") for word in _vocabulary().token.findall(text)]
 
 
-def read_mentions(text: str) -> tuple[list[Mention], list[str]]:
-    """Concepts named in a text, longest form first, and the words that are part of none.
+@cache
+def _forms() -> dict[str, list[tuple[list[str], str, str]]]:
+    """Words, kind and name of every form by its first word, longest first."""
+    words, forms = _vocabulary(), dict[str, list[tuple[list[str], str, str]]]()
+    named = [(form, "side", "both") for form in words.both_sides] + [(form, "finding", ABNORMAL) for form in words.abnormal]
+    for concept in load_lexicon().values():
+        kind, singular = concept.kind.replace("disease", "finding"), [form.removeprefix("the ") for form in concept.forms("all")]
+        named += [(form + ending, kind, concept.name) for ending in ("", "s") for form in singular]
+    for form, kind, name in sorted(named, key=lambda named: -len(_tokens(named[0]))):
+        tokens = _tokens(form)
+        forms.setdefault(tokens[0], []).append((tokens, kind, name))
+    return forms
 
-    >>> read_mentions("No pneumonia on the left")[0]
-    [Mention(concept='pneumonia', kind='finding', negated=True), Mention(concept='left', kind='side', negated=False)]
+
+@lru_cache(maxsize=2048)
+def read(text: str | None) -> Reading:
+    """What a text claims, denies and hedges. The result is shared between calls: do not change it.
+
+    >>> [(c.value, c.denied) for c in read("No pneumonia; 1.2 cm on the left").claims]
+    [('pneumonia', True), (12.0, False), ('left', False)]
     """
-    words = _words(text)
-    found: list[tuple[str, str, int]] = []  # concept, kind, place in `rest`
-    rest: list[str] = []
-    position = 0
-    while position < len(words):
-        for form, concept, kind in _forms():
-            if tuple(words[position : position + len(form)]) == form:
-                found.append((concept, kind, len(rest)))
-                rest.append("#")
-                position += len(form)
+    tokens, forms, words, parts, i = _tokens((text or "")[:LONGEST]), _forms(), _vocabulary(), Parts(), 0
+    while i < len(tokens):
+        form = next((form for form in forms.get(tokens[i], ()) if tokens[i : i + len(form[0])] == form[0]), None)
+        part, used = (Claim(*form[1:]), len(form[0])) if form else _number(tokens, i)
+        if part in words.joints and parts[-1:] == [","]:
+            parts.pop()  # "a, b, or c"
+        if part not in ("a", "an", "any") or parts[-1:] not in (["or"], ["nor"]):
+            parts.append(part)
+        i += used
+    return _understand([*parts, "."])
+
+
+def _number(tokens: list[str], i: int) -> tuple[str | Claim, int]:
+    """The size or count that begins at token i (hedged if only a bound or rough), or the token; and how many tokens it takes."""
+    words, word, before, after = _vocabulary(), tokens[i], tokens[i - 1] if i else "", [*tokens[i + 1 : i + 4], "", "", ""]
+    value = float(word.replace(",", ".")) if word.strip(".")[:1].isdecimal() else words.numbers.get(word)
+    unit = after[2] if after[0] in words.through else after[0]
+    if value is not None and unit in words.units:
+        return Claim("size", round(value * words.units[unit], 6), hedged=before in words.bounds), 1 + (unit is after[0])
+    if value is None or before in words.numbered or after[0] in words.not_counted:
+        return word, 1
+    return Claim("count", value, hedged=before in words.bounds | words.rough), 1
+
+
+def _understand(parts: Parts) -> Reading:
+    """Find what is denied, what is hedged, and whether the text says yes or no. The last part is a full stop."""
+    words, answers = _vocabulary(), set[str]()
+    for i in range(len(parts) - 4, -1, -1):  # "a, b or c" is "a or b or c"
+        if parts[i + 1] == "," and parts[i + 3] in words.joints and _alike(parts[i], parts[i + 2]):
+            parts[i + 1] = parts[i + 3]
+    for i, word in enumerate(parts):
+        if isinstance(word, Claim):
+            continue
+        answer = word == "yes" or (word == "no" and parts[i + 1] in words.after_no)
+        if answer or (word == "no" and i == 0):
+            answers.add(word)
+        if word in words.denied_after or (not answer and (word in words.negations or word.endswith("n't"))):
+            ends = parts[i + 1] in words.stops or not words.present.isdisjoint(parts[i + 1 : i + 3])
+            backwards = word in words.denied_after or (ends and word not in ("no", "without"))
+            _ = (backwards and _deny(parts, i, -1)) or _deny(parts, i, 1)
+    claims = [part for part in parts if isinstance(part, Claim)]
+    hedges = ["a rough number"] * any(claim.hedged for claim in claims)
+    for i, part in enumerate(parts):
+        if part in words.hedges:
+            before, after = _reached(parts, i, -1), _reached(parts, i, 1)
+            near = before[:1] + after[:1] if part == "or" else before + after
+            if part != "or" or not near or any(claim.firm for claim in near):  # "no a or b" hedges nothing
+                hedges.append(str(part))
+                for claim in [claim for claim in near if claim.kind == "finding" and not claim.denied] or near:
+                    claim.hedged = True
+    return Reading(claims, list(dict.fromkeys(hedges)), answers, not words.present.isdisjoint(parts))
+
+
+def _alike(one: str | Claim, other: str | Claim) -> bool:
+    return isinstance(one, Claim) and isinstance(other, Claim) and one.kind == other.kind
+
+
+def _reached(parts: Parts, i: int, step: int) -> list[Claim]:
+    """The claims that a denial or hedge at i reaches in direction `step`, nearest first: one finding and what is joined to it."""
+    words, found, joined = _vocabulary(), list[Claim](), False
+    for part in parts[i + 1 : i + 1 + REACH] if step > 0 else parts[max(0, i - REACH) : i][::-1]:
+        if isinstance(part, Claim):
+            alike = any(_alike(part, claim) for claim in found)
+            if joined != alike and (joined or part.kind == "finding") and (found or step > 0):
                 break
+            found.append(part)
+        elif part in words.stops or part in words.negations or (found and part in words.restarts):
+            break
+        joined = part in words.joints
+    return found
+
+
+def _deny(parts: Parts, i: int, step: int) -> bool:
+    """Deny the findings that the word at i reaches (what is said of them is then no claim), or else claims like the nearest."""
+    found = _reached(parts, i, step)
+    kind = "finding" if any(claim.kind == "finding" for claim in found) else found[0].kind if found else None
+    for claim in found:
+        claim.denied |= claim.kind == kind
+    if kind == "finding" or parts[i] in ("no", "without"):
+        for claim in (*found, *_reached(parts, i, 1)):
+            claim.bound |= claim.kind not in ("finding", "modality")
+    return bool(found)
+
+
+def _words(kind: str, value: Any) -> str:
+    return {"side": "{} side", "size": "{:g} mm", "count": "count {:g}"}.get(kind, "{}").format(value)
+
+
+def _fits(kind: str, value: Any, truth: Any) -> bool:
+    if kind == "size" and truth is not None:
+        return abs(value - truth) <= TOLERANCE * truth + 1e-9
+    return bool(truth != "normal" if value == ABNORMAL else value in truth if kind == "organ" else value == truth)
+
+
+def _true(facts: dict[str, Any]) -> dict[str, Any]:
+    """What is true, by kind of claim. Organs are several: that of the finding, or what a normal picture shows."""
+    knowledge, modality = facts["family"] == "knowledge", facts.get("modality")
+    name = facts["target"] if knowledge else facts.get("finding") or "normal"
+    shown = findings(modality) if name == "normal" else [load_lexicon()[name]]
+    true = {"finding": name, "modality": modality, "organ": {concept.organ for concept in shown}}
+    return true | {kind: facts.get(key) for kind, key in RECORDED.items()} | ({"side": "both"} if knowledge else {})
+
+
+def _faults(true: dict[str, Any], claims: list[Claim]) -> dict[str, dict[str, str]]:
+    """Claims that are invented (of a finding, or of what the facts lack) and those that contradict a fact, each with its kind."""
+    faults: dict[str, dict[str, str]] = {"invented": {}, "contradicted": {}}
+    for claim in claims:
+        kind, truth, words = claim.kind, true[claim.kind], _words(claim.kind, claim.value)
+        # "one glioma" only names it, and in a question without a picture any modality will do.
+        idle = truth is None and (kind == "modality" or (kind == "count" and claim.value == 1))
+        if claim.bound or claim.hedged or idle or claim.denied != _fits(kind, claim.value, truth):
+            continue
+        if claim.denied:
+            faults["contradicted"][f"denial of {words}"] = kind
         else:
-            rest.append(words[position])
-            position += 1
-    mentions = []
-    for concept, kind, place in found:
-        before = " ".join(rest[:place]).rpartition("#")[2].split()
-        after = rest[place + 1 : place + 5]
-        after = after[: after.index("#")] if "#" in after else after
-        # "X, not Y" denies Y: a "not" that ends at the next mention belongs to that one.
-        denied = bool(set(after) & DENIED_AFTER) and not (rest[place + 1 + len(after) :] and after[-1:] == ["not"])
-        negated = bool(set(before[-2:]) & NEGATIONS) or (kind != "side" and denied)
-        mentions.append(Mention(concept, kind, negated))
-    return mentions, [word for word in rest if word != "#"]
+            faults["invented" if truth is None or kind == "finding" else "contradicted"][words] = kind
+    return faults
+
+
+def _of(kind: str, claims: list[Claim]) -> list[Claim]:
+    """The claims that tell a fact of this kind; "abnormal" tells no finding."""
+    return [claim for claim in claims if claim.kind == kind and not claim.bound and claim.value != ABNORMAL]
+
+
+def _lists(lists: dict[str, Any]) -> str:
+    return "; ".join(f"{name} {', '.join(items)}" for name, items in lists.items() if items)
+
+
+def _wrong(why: str, hedged: bool = False) -> Truth:
+    return Truth(False, hedged, why, 0.0)
 
 
 def check_answer(facts: dict[str, Any], answer: str | None, options: list[str] | None = None) -> Truth:
@@ -118,62 +268,68 @@ def check_answer(facts: dict[str, Any], answer: str | None, options: list[str] |
     'it hedges: or'
     """
     if not answer or not answer.strip():
-        return Truth(False, False, "there is no answer")
-    family, truth = facts["family"], facts["truth"]
-    if options:
-        label = re.fullmatch(r"\W*([a-z])\W*(?:\s+(.*))?", answer.strip().lower(), re.DOTALL)
-        if (
-            label
-            and ord(label[1]) - ord("a") < len(options)
-            and (label[2] is None or re.match(r"\W*[a-z]\W*[.):\s]", answer.strip().lower()))
-        ):
-            text = options[ord(label[1]) - ord("a")]
-            if label[2]:
-                named = {m.concept for m in read_mentions(label[2])[0]}
-                if named != {m.concept for m in read_mentions(text)[0]}:
-                    return Truth(False, False, f"label {label[1].upper()} and text {label[2]!r} disagree")
-            answer = text
-    mentions, rest = read_mentions(answer)
-    hedges = sorted(set(rest) & HEDGES)
-    if hedges:
-        return Truth(False, True, f"it hedges: {', '.join(hedges)}")
-    if family == "yes_no":
-        return _check_yes_no(facts, mentions, rest)
-    if family == "side":
-        return _compare({m.concept for m in mentions if m.kind == "side" and not m.negated}, truth, "side")
-    if family == "knowledge":
-        return _compare({m.concept for m in mentions if m.kind == "organ" and not m.negated}, truth, "organ")
-    named = {m.concept for m in mentions if m.kind == "finding" and not m.negated}
-    denied = {m.concept for m in mentions if m.kind == "finding" and m.negated}
-    if truth in denied:
-        return Truth(False, False, f"it denies {truth}")
-    wrong_side = {m.concept for m in mentions if m.kind == "side" and not m.negated} - {facts.get("side")}
-    if wrong_side:
-        return Truth(False, False, f"it claims the {' and '.join(sorted(wrong_side))} side, the facts say {facts.get('side')}")
-    return _compare(named, truth, "finding")
+        return _wrong("there is no answer")
+    family, truth, answer = facts["family"], facts["truth"], answer[:LONGEST]
+    if family in ("report", "summary"):
+        grade = grade_report(facts, answer)
+        vague = not any(claim.firm or claim.denied for claim in _of("finding", read(answer).claims))
+        return Truth(grade.score == 5, vague, grade.why, grade.score / 5)
+    reading = read(_with_option(answer, options) if options else answer)
+    if reading.hedges:
+        return _wrong(f"it hedges: {', '.join(reading.hedges)}", hedged=True)
+    if family == "yes_no" and (said := _yes_or_no(facts["target"], reading)) != {truth}:
+        return _wrong(f"it says {' and '.join(sorted(said)) or 'neither yes nor no'}, the truth is {truth}", hedged=not said)
+    faults, asked = _faults(_true(facts), reading.claims), ASKED.get(family, "finding")
+    if any(faults.values()):
+        return _wrong(f"it is false: {_lists(faults)}")
+    if family != "yes_no" and not any(claim.firm for claim in _of(asked, reading.claims)):
+        return _wrong(f"it names no {asked}", hedged=True)
+    return Truth(True, False, f"it says {truth}, which is true", 1.0)
 
 
-def _compare(named: set[str], truth: str, kind: str) -> Truth:
-    if named == {truth}:
-        return Truth(True, False, f"it names the {kind} {truth}")
-    if not named:
-        return Truth(False, True, f"it names no {kind}")
-    return Truth(False, False, f"it names {' and '.join(sorted(named))}, the {kind} is {truth}")
+def _with_option(answer: str, options: list[str]) -> str:
+    """The answer with the text of the option whose label opens it, and of any other label in it."""
+    texts = dict(zip("abcdefghijklmnopqrstuvwxyz", options, strict=False))
+    label = _LABEL.match(answer.lower())
+    # "a glioma" begins with an article, "a. glioma" and "a" with a label.
+    if not label or label[1] not in texts or (label[1] == "a" and label[3] and label[2].isspace()):
+        return answer
+    words = _tokens(label[3])
+    others = [word for i, word in enumerate(words) if word in texts and (word != "a" or i + 1 == len(words))]
+    return ". ".join([*(texts[name] for name in dict.fromkeys([label[1], *others])), label[3]])
 
 
-def _check_yes_no(facts: dict[str, Any], mentions: list[Mention], rest: list[str]) -> Truth:
-    said = {"yes", "no"} & set(rest)
-    if len(said) != 1:
-        return Truth(False, not said, "it says both yes and no" if said else "it says neither yes nor no")
-    if said != {facts["truth"]}:
-        return Truth(False, False, f"it says {said.pop()}, the truth is {facts['truth']}")
-    false = {m.concept for m in mentions if m.kind == "finding" and not m.negated} - {facts["finding"] or "normal"}
-    denied = {m.concept for m in mentions if m.kind == "finding" and m.negated}
-    if facts["truth"] == "yes" and facts["target"] in denied:
-        return Truth(False, False, f"it says yes and denies {facts['target']}")
-    if false:
-        return Truth(False, False, f"it also claims {' and '.join(sorted(false))}")
-    return Truth(True, False, f"it says {facts['truth']}, which is true")
+def _yes_or_no(target: str, reading: Reading) -> set[str]:
+    """What a text says; without either word, denying the target or calling all normal is no, saying that it is there is yes."""
+    if reading.answers:
+        return reading.answers
+    if any(claim.denied if claim.value == target else claim.firm and claim.value == "normal" for claim in reading.claims):
+        return {"no"}
+    return {"yes"} if reading.presents and any(claim.value == target for claim in reading.claims) else set()
+
+
+def grade_report(facts: dict[str, Any], text: str | None) -> Grade:
+    """Points of five for a report: 3 for the finding, 2 shared by the side, size and count on record; 5 for saying normal.
+
+    Each claim that is invented (a finding that is not there, a side, size or count that the facts lack) or that contradicts a
+    fact costs one. A hedged finding covers nothing.
+
+    >>> facts = {"family": "report", "finding": "glioma", "side": "left", "size_mm": 20, "count": None, "truth": None}
+    >>> grade_report(facts, "glioma on the right, 2 cm").why
+    '3 of 5: covered glioma, 20 mm; missing left side; contradicted right side'
+    """
+    true, claims = _true(facts), read(text).claims
+    faults = _faults(true, claims)
+    extras = [kind for kind in RECORDED if true[kind] is not None and true["finding"] != "normal"]
+    lists: dict[str, list[str]] = {"covered": [], "missing": []} | {name: list(words) for name, words in faults.items()}
+    points = -float(len(lists["invented"]) + len(lists["contradicted"]))
+    for kind in ("finding", *extras):
+        told = any(claim.firm and _fits(kind, claim.value, true[kind]) for claim in _of(kind, claims))
+        covered = told and kind not in faults["contradicted"].values()
+        lists["covered" if covered else "missing"].append(_words(kind, true[kind]))
+        points += covered * (2 / len(extras) if kind != "finding" else 3 if extras else 5)
+    score = int(max(0.0, points) + 0.5 + 1e-9)
+    return Grade(score, **lists, why=f"{score} of 5: {_lists(lists)}")
 
 
 def check_reasoning(facts: dict[str, Any], thinking: str | None, answer: str | None) -> list[str]:
@@ -182,15 +338,14 @@ def check_reasoning(facts: dict[str, Any], thinking: str | None, answer: str | N
     Returns:
         Names of the faults, empty if the reasoning is supported and agrees with the answer.
     """
-    faults = []
-    mentions, _ = read_mentions(thinking or "")
-    claimed = {m.concept for m in mentions if m.kind == "finding" and not m.negated}
-    true_finding = facts.get("finding") or ("normal" if "finding" in facts else facts.get("target"))
-    if claimed - {true_finding, facts.get("target")}:
-        faults.append("claims a finding that is not there")
-    if {m.concept for m in mentions if m.kind == "side"} - {facts.get("side")}:
-        faults.append("claims the wrong side")
-    answered = {m.concept for m in read_mentions(answer or "")[0] if m.kind == "finding" and not m.negated}
-    if facts["family"] in ("finding", "multiple_choice") and claimed and answered and not answered <= claimed:
-        faults.append("answer contradicts the reasoning")
-    return faults
+    true, claims, answered = _true(facts), read(thinking).claims, read(answer)
+    kinds = {kind for wrong in _faults(true, claims).values() for kind in wrong.values()}
+    firm = {claim.value for claim in _of("finding", claims) if claim.firm}
+    faults = ["claims a finding that is not there"] if firm - {true["finding"], facts.get("target")} else []
+    faults += [f"claims the wrong {kind}" for kind in ("side", "size", "count", "modality") if kind in kinds]
+    asked = ASKED.get(facts["family"], "finding")
+    thought, said = ({claim.value for claim in _of(asked, some) if claim.firm} for some in (claims, answered.claims))
+    against = bool(thought and said and not said <= thought)
+    if facts["family"] == "yes_no":
+        against = answered.answers == {"yes"} and any(claim.denied and claim.value == facts["target"] for claim in claims)
+    return [*faults, "answer contradicts the reasoning"] if against else faults

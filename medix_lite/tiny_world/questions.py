@@ -1,42 +1,48 @@
 """Questions about phantoms. In: a seed. Out: Samples whose facts only the oracle reads.
 
-Families: finding, side, yes_no, multiple_choice (all with a picture) and knowledge (text only). Every picture belongs to
-one sample. Knowledge questions are split by combination: no train question stands in test.
+Every picture belongs to one sample. Most of a test split asks what training asked, of new pictures; some of it shows facts in
+a combination that training never saw, and some asks in words that training never used: `facts["unseen"]` says which.
 """
 
 import hashlib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..files import InputError, clear_write_errors
+from ..files import DATA, InputError, clear_write_errors
 from ..samples import Sample, content_id
-from .lexicon import Concept, findings, load_lexicon
-from .phantoms import DRAW, SIDED, SIDES, draw
+from .lexicon import findings, load_lexicon
+from .phantoms import DRAW, FIELD_OF_VIEW, PAIRED, SIDES, draw
 
 SPLITS = ("train", "probe", "test", "warmup")
-FAMILY_SHARES = {"finding": 0.3, "side": 0.15, "yes_no": 0.2, "multiple_choice": 0.2, "knowledge": 0.15}
-
-TEMPLATES = {
-    "finding": ("What does this picture show?", "What is the main finding?", "Which abnormality is seen here, if any?"),
-    "side": ("On which side is the finding?", "Which side is affected?", "Left or right: where is it?"),
-    "eye": ("Which eye is this?", "Is this a left or a right eye?", "Left or right: which eye is shown?"),
-    "yes_no": ("Is there {target}?", "Does this picture show {target}?", "Can {target} be seen here?"),
-    "multiple_choice": ("Which finding is shown?", "Choose the finding in this picture.", "Which of these is present?"),
+FAMILY_SHARES = {
+    "finding": 0.22,
+    "side": 0.12,
+    "size": 0.07,
+    "count": 0.06,
+    "yes_no": 0.15,
+    "multiple_choice": 0.15,
+    "knowledge": 0.1,
+    "report": 0.07,
+    "summary": 0.06,
 }
-KNOWLEDGE = (
-    "Which part of the body does {form} affect?",
-    "Where in the body is {form} found?",
-    "{form}: which organ is it in?",
-)
-WRAPPERS = ("", "Exam question: ", "A student asks: ", "From the textbook: ", "Quick check: ", "In clinic today: ")
+GRADED = ("report", "summary")  # by a rubric, not right or wrong
+COUNTS = (1, 2, 3, 4)
+
 NORMAL_SHARE = 0.25
+# The planted imbalance: what trains a policy hardly ever shows it a child; test and probe do.
+AGES = ("child", "adult", "older")
+AGE_SHARES = {"train": (0.03, 0.5, 0.47), "test": (0.2, 0.4, 0.4)}
+UNSEEN_SHARES = {"picture": 0.7, "combination": 0.15, "template": 0.15}
 
 Item = tuple[Sample, NDArray[np.uint8] | None]
+Facts = dict[str, Any]
 
 
 def seed_of(*parts: object) -> int:
@@ -44,19 +50,39 @@ def seed_of(*parts: object) -> int:
     return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:8], "big") >> 1
 
 
-def knowledge_combinations(split: str) -> list[tuple[Concept, str, str, str]]:
-    """Finding, form, template and wrapper of every knowledge question of a split; warm-up may use those of train."""
-    wanted = "train" if split == "warmup" else split
-    chosen = []
-    for concept in findings():
-        for form in concept.forms("policy"):
-            for template in KNOWLEDGE:
-                for wrapper in WRAPPERS:
-                    draw_ = seed_of("knowledge", concept.name, form, template, wrapper) % 100
-                    owner = "train" if draw_ < 60 else "test" if draw_ < 92 else "probe"
-                    if owner == wanted:
-                        chosen.append((concept, form, template, wrapper))
-    return chosen
+@cache
+def wording() -> dict[str, Any]:
+    """The words of questions, from `data/questions.yaml`: templates by family, wrappers, patients, technique."""
+    words: dict[str, Any] = yaml.safe_load((DATA / "questions.yaml").read_text(encoding="utf-8"))
+    return words
+
+
+def owner(facts: Facts) -> str:
+    """The split to which this combination of latent facts belongs: one in eight is for test only, one for probe only."""
+    names = ("modality", "finding", "side", "size_mm", "count", "age", "sex", "target", "form", "wrapper")
+    return ("test", "probe")[lot] if (lot := seed_of("combination", *map(facts.get, names)) % 8) < 2 else "train"
+
+
+def count_of(count: int, counted: str) -> str:
+    """`3 blasts`, `1 blast`."""
+    return f"{count} {counted.removesuffix('s') if count == 1 else counted}"
+
+
+def describe(facts: Facts) -> str:
+    """A report in one line: the finding with its side, size and count, in the words of the policy's forms."""
+    lexicon = load_lexicon()
+    if facts["finding"] is None:
+        return lexicon["normal"].policy[0]
+    concept, side = lexicon[facts["finding"]], facts["side"]
+    text = concept.policy[0]
+    if side:
+        organ = PAIRED.get(facts["modality"])
+        text += f" in the {side} {organ}" if organ else f" on the {side}"
+    if facts["size_mm"]:
+        text += f", {facts['size_mm']} mm"
+    if facts["count"] and concept.counted:
+        text += f", {count_of(facts['count'], concept.counted)}"
+    return text
 
 
 def generate(n: int, split: str, seed: int, pictures: bool = True) -> Iterator[Item]:
@@ -68,82 +94,127 @@ def generate(n: int, split: str, seed: int, pictures: bool = True) -> Iterator[I
     if split not in SPLITS:
         raise InputError(f"unknown split {split!r}; use one of {', '.join(SPLITS)}")
     rng = np.random.default_rng(seed_of("questions", split, seed))
-    knowledge = knowledge_combinations(split)
-    order = rng.permutation(len(knowledge))
-    asked = 0
     families, shares = list(FAMILY_SHARES), np.array(list(FAMILY_SHARES.values()))
     for index in range(n):
         family = families[rng.choice(len(families), p=shares)]
-        if family == "knowledge" and (asked < len(knowledge) or split != "test"):
-            yield _knowledge_item(knowledge[order[asked % len(knowledge)]], f"{split}-{seed}-{index:05d}", rng), None
-            asked += 1
-        else:
-            yield _picture_item("finding" if family == "knowledge" else family, f"{split}-{seed}-{index:05d}", split, rng, pictures)
+        unseen = _what_is_unseen(family, split, rng)
+        facts = _draw_facts(family, split, rng)
+        while owner(facts) != (split if unseen == "combination" else "train"):
+            facts = _draw_facts(family, split, rng)
+        facts |= {"unseen": unseen, "template": 3 if unseen == "template" else int(rng.integers(3))}
+        sample = _ask(facts, f"{split}-{seed}-{index:05d}", rng)
+        picture = None
+        if sample.images and pictures:
+            picture = draw(
+                facts["modality"],
+                facts["finding"],
+                facts["side"],
+                seed_of("picture", split, sample.id),
+                size_mm=facts["size_mm"],
+                count=facts["count"],
+                child=facts["age"] == "child",
+            )
+        yield sample, picture
 
 
-def _knowledge_item(combination: tuple[Concept, str, str, str], sample_id: str, rng: np.random.Generator) -> Sample:
-    concept, form, template, wrapper = combination
-    organ = load_lexicon()[str(concept.organ)]
-    question = wrapper + template.format(form=form)
-    facts = {"family": "knowledge", "target": concept.name, "truth": organ.name}
-    return Sample(
-        id=sample_id,
-        question=question,
-        reference=organ.policy[0],
-        source="phantoms",
-        group=content_id(question),
-        facts=facts,
+def _what_is_unseen(family: str, split: str, rng: np.random.Generator) -> str | None:
+    if split not in ("test", "probe"):
+        return None
+    unseen = list(UNSEEN_SHARES)[rng.choice(len(UNSEEN_SHARES), p=list(UNSEEN_SHARES.values()))]
+    # Without a picture, an old combination in old words would be an old question.
+    text_only = family in ("knowledge", "summary")
+    return "combination" if text_only and (unseen == "picture" or split == "probe") else unseen
+
+
+def _pick(rng: np.random.Generator, items: Any) -> Any:
+    return items[rng.integers(len(items))]
+
+
+def _draw_facts(family: str, split: str, rng: np.random.Generator) -> Facts:
+    lexicon = load_lexicon()
+    if family == "knowledge":
+        target = _pick(rng, [c for c in lexicon.values() if c.organ])
+        form, wrapper = _pick(rng, target.forms("policy")), _pick(rng, wording()["wrappers"])
+        return {"family": family, "target": target.name, "form": form, "wrapper": wrapper, "truth": target.organ}
+    wanted = {"side": lambda c: c.sided, "size": lambda c: bool(c.sizes), "count": lambda c: bool(c.counted)}.get(
+        family, lambda c: True
     )
-
-
-def _picture_item(family: str, sample_id: str, split: str, rng: np.random.Generator, pictures: bool) -> Item:
-    modalities = SIDED if family == "side" else tuple(DRAW)
-    modality = modalities[rng.integers(len(modalities))]
+    modality = _pick(rng, [m for m in DRAW if any(map(wanted, findings(m)))])
     choices = findings(modality)
     says_yes = family == "yes_no" and rng.random() < 0.5
-    must_have = says_yes or (family == "side" and modality != "FUNDUS_PHOTOGRAPHY")
-    finding = None if not must_have and rng.random() < NORMAL_SHARE else choices[rng.integers(len(choices))]
-    has_side = modality in SIDED and (finding is not None or modality == "FUNDUS_PHOTOGRAPHY")
-    side = SIDES[rng.integers(2)] if has_side else None
-    lexicon = load_lexicon()
-    truth = finding or lexicon["normal"]
-    facts: dict[str, Any] = {
+    must_have = says_yes or family in ("size", "count") or (family == "side" and modality not in PAIRED)
+    eligible = [c for c in choices if wanted(c)]
+    finding = _pick(rng, eligible) if must_have or rng.random() >= NORMAL_SHARE else None
+    shown = [finding] if finding else choices
+    ages = [any(age in c.ages for c in shown) for age in AGES]
+    chances = np.array(AGE_SHARES["test" if split in ("test", "probe") else "train"]) * ages
+    has_side = modality in PAIRED or (finding is not None and finding.sided)
+    facts: Facts = {
         "family": family,
         "modality": modality,
         "finding": finding.name if finding else None,
-        "side": side,
+        "side": _pick(rng, SIDES) if has_side else None,
+        "size_mm": _pick(rng, finding.sizes) if finding and finding.sizes else None,
+        "count": _pick(rng, COUNTS) if finding and finding.counted else None,
+        "age": AGES[rng.choice(len(AGES), p=chances / chances.sum())],
+        "sex": _pick(rng, [sex for sex in ("woman", "man") if any(sex in c.sexes for c in shown)]),
     }
-    template_family = "eye" if family == "side" and modality == "FUNDUS_PHOTOGRAPHY" else family
-    templates = TEMPLATES[template_family]
-    question = templates[rng.integers(len(templates))]
+    if family == "yes_no":
+        target = finding if finding and says_yes else _pick(rng, [c for c in choices if c is not finding])
+        return facts | {"target": target.name, "truth": "yes" if says_yes else "no"}
+    truths = {"side": facts["side"], "size": facts["size_mm"], "count": facts["count"], "report": None, "summary": None}
+    return facts | {"truth": truths.get(family, facts["finding"] or "normal")}
+
+
+def _ask(facts: Facts, sample_id: str, rng: np.random.Generator) -> Sample:
+    family, modality = facts["family"], facts.get("modality")
+    lexicon = load_lexicon()
+    concept = lexicon[facts.get("finding") or facts.get("target") or "normal"]
+    reference = {
+        "side": facts["truth"],
+        "yes_no": facts["truth"],
+        "size": f"{facts['truth']} mm",
+        "count": str(facts["truth"]),
+    }.get(family)
+    if reference is None:
+        reference = describe(facts) if family in GRADED else lexicon[facts["truth"]].policy[0]
     options = None
-    if family == "finding":
-        facts["truth"], reference = truth.name, truth.policy[0]
-    elif family == "side":
-        facts["truth"], reference = side, str(side)
-    elif family == "yes_no":
-        others = [c for c in choices if c is not finding]
-        target = finding if finding and says_yes else others[rng.integers(len(others))]
-        question = question.format(target=target.policy[0])
-        reference = "yes" if says_yes else "no"
-        facts |= {"target": target.name, "truth": reference}
-    else:
-        concepts = [*choices, lexicon["normal"]]
-        options = [concepts[i].policy[0] for i in rng.permutation(len(concepts))]
-        facts["truth"], reference = truth.name, truth.policy[0]
-    picture = draw(modality, facts["finding"], side, seed_of("picture", split, sample_id)) if pictures else None
-    sample = Sample(
+    if family == "multiple_choice":
+        offered = [*findings(modality), lexicon["normal"]]
+        options = [offered[i].policy[0] for i in rng.permutation(len(offered))]
+    words = {
+        "organ": PAIRED.get(str(modality)),
+        "view": FIELD_OF_VIEW.get(str(modality)),
+        "counted": concept.counted,
+        "target": lexicon[facts["target"]].policy[0] if family == "yes_no" else None,
+        "form": facts.get("form"),
+        "text": _dictate(facts, rng) if family == "summary" else None,
+    }
+    asked = "paired" if family == "side" and modality in PAIRED else family
+    question = wording()["templates"][asked][facts["template"]].format(**words)
+    before = facts["wrapper"] if family == "knowledge" else f"{wording()['patients'][facts['age']][facts['sex']]}. "
+    seen = family not in ("knowledge", "summary")
+    return Sample(
         id=sample_id,
-        question=question,
+        question=before + question,
         reference=reference,
-        modality=modality,
+        modality=modality if seen else None,
         source="phantoms",
-        group=f"picture-{sample_id}",
-        images=[f"{sample_id}.png"],
+        group=f"picture-{sample_id}" if seen else content_id(before + question),
+        images=[f"{sample_id}.png"] if seen else [],
         options=options,
         facts=facts,
+        template="mimic" if family in GRADED else "base",
     )
-    return sample, picture
+
+
+def _dictate(facts: Facts, rng: np.random.Generator) -> str:
+    """A dictated report that buries the facts among sentences of no consequence."""
+    lexicon = load_lexicon()
+    absent = _pick(rng, [c for c in findings(facts["modality"]) if c.name != facts["finding"]])
+    sentences = [_pick(rng, wording()["technique"]), f"Finding: {describe(facts)}.", f"No {absent.policy[0]}."]
+    order = _pick(rng, ((0, 1, 2), (0, 2, 1), (2, 1, 0)))
+    return " ".join([f"{lexicon[facts['modality']].policy[0]}.", *(sentences[i] for i in order)])
 
 
 def make_samples(n: int, split: str, seed: int, image_folder: Path) -> list[Sample]:
