@@ -94,9 +94,9 @@ def build_tiny(
     out: Annotated[Path | None, typer.Option(help="Folder of the models; default: the shipped ones.")] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace models that are there, the frozen base included.")] = False,
     seed: SeedOption = 0,
-    policy_steps: Annotated[int, typer.Option(min=1)] = 2600,
-    judge_steps: Annotated[int, typer.Option(min=1)] = 1500,
-    pictures: Annotated[int, typer.Option(min=32, help="Warm-up samples.")] = 16000,
+    policy_steps: Annotated[int, typer.Option(min=1)] = 2400,
+    judge_steps: Annotated[int, typer.Option(min=1)] = 1800,
+    pictures: Annotated[int, typer.Option(min=32, help="Warm-up samples.")] = 14000,
 ) -> None:
     """Build the three tiny models from scratch."""
     from .models.load import TINY

@@ -1,11 +1,14 @@
 """The tiny models: built from a seed, hash-checked on load, and what the base is like."""
 
+import ast
 import json
 import shutil
+import subprocess
+import sys
 
 import pytest
 
-from medix_lite.files import InputError, read_json
+from medix_lite.files import DATA, REPOSITORY, InputError, read_json, sha256_of
 from medix_lite.judging.judges import judge_answers, make_judge
 from medix_lite.judging.templates import BASE, MIMIC
 from medix_lite.modalities import MODALITIES
@@ -71,13 +74,10 @@ def test_judge_tells_synonyms_from_near_misses_and_hedges():
 
 
 def test_judge_grades_reports():
-    sample = Sample(id="a", question="Describe this picture.", reference="x-ray: pneumonia on the left")
-    texts = [
-        "this x-ray shows pneumonia on the left.",
-        "this x-ray shows pneumonia on the right.",
-        "this ct scan shows something.",
-    ]
-    marks = [v.raw_score for v in judge_answers(make_judge("tiny"), [sample] * 3, texts, MIMIC)]
+    sample = Sample(id="a", question="Describe this picture.", reference="pneumonia on the left", template="mimic")
+    texts = ["pneumonia on the left", "pneumonia on the right", "something abnormal"]
+    marks = [v.raw_score for v in judge_answers(make_judge("tiny"), [sample] * 3, texts)]
+    assert marks == [v.raw_score for v in judge_answers(make_judge("tiny"), [sample] * 3, texts, MIMIC)]
     assert marks[0] == 5
     assert marks[0] > marks[1] > marks[2]
 
@@ -87,6 +87,38 @@ def test_embedder_puts_synonyms_nearer_than_near_misses():
         ["pleural effusion", "fluid around the lung", "pneumothorax"], normalize_embeddings=True
     )
     assert a @ synonym > 0.8 > a @ near
+
+
+def test_measured_scores_are_of_the_shipped_weights():
+    measured = read_json(DATA / "reference" / "tiny-models.json")
+    assert measured["manifest"] == sha256_of(TINY / "manifest.json"), "run tests/benchmarks/tiny_models.py again"
+    assert all(part["kappa"] >= 0.85 for part in measured["judge"].values())
+    assert sum(part["n"] for family, part in measured["judge"].items() if family != "all") >= 5000
+    assert measured["embedder"]["auroc"] >= 0.95
+    for name in ("policy", "judge", "embedder"):
+        card = (TINY / name / "README.md").read_text()
+        for part in ("## How it was made", "## Scores", "## Limits", "not for clinical use"):
+            assert part in card
+        assert "Not measured yet" not in card
+
+
+@pytest.mark.slow
+def test_judge_and_embedder_on_what_they_have_not_seen():
+    script = REPOSITORY / "tests" / "benchmarks" / "tiny_models.py"
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True)
+    assert float(done.stdout.splitlines()[-1]) >= 0.85
+
+
+@pytest.mark.slow
+def test_a_classifier_sees_the_findings_and_needs_the_picture():
+    script = REPOSITORY / "tests" / "benchmarks" / "phantom_classifier.py"
+    done = subprocess.run([sys.executable, str(script), "10000", "6"], capture_output=True, text=True, check=True)
+    scores = dict(
+        line.split(": ", 1) for line in done.stdout.splitlines() if line.startswith(("modality: ", "finding: ", "blank: "))
+    )
+    assert float(scores["modality"]) >= 0.99
+    assert float(scores["finding"]) >= 0.90
+    assert ast.literal_eval(scores["blank"])["finding"] < 0.06
 
 
 @pytest.mark.slow

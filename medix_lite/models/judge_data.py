@@ -18,8 +18,8 @@ from .warmup import VAGUE
 Example = tuple[Sample, str, str]
 Random = np.random.Generator
 WRAPS = ("{}", "{}", "{}.", "it is {}", "this shows {}", "the answer is {}", "most consistent with {}", "{} is seen")
-P_COPY, P_RUBRIC, P_OTHER_REFERENCE, P_DETAIL = 0.4, 0.6, 0.2, 0.2
-DENIALS = ("no {}", "not {}", "there is no {}", "without {}")
+P_COPY, P_GRADED, P_RUBRIC, P_OTHER_REFERENCE, P_DETAIL = 0.4, 0.3, 0.5, 0.2, 0.2
+DENIALS = ("not {}", "no {}", "there is no {}", "without {}")
 HEDGED = (
     "possibly {}",
     "{} or {other}",
@@ -58,7 +58,10 @@ def judge_example(questions: Sequence[Sample], rng: Random, unseen: bool = False
         unseen: whether the pairing is one of those held out from training.
     """
     while True:
+        graded = rng.random() < P_GRADED
         sample: Sample = _pick(rng, questions)
+        while (sample.template == "mimic") != graded:
+            sample = _pick(rng, questions)
         facts = sample.facts or {}
         if facts["family"] in GRADED:
             example = _graded_example(sample, rng)
@@ -173,7 +176,7 @@ def _wrong(sample: Sample, rng: Random) -> str:
     if kind < 0.55:
         return _pick(rng, WRAPS).format(_form(other, rng))
     if kind < 0.7:
-        return _pick(rng, DENIALS).format(_form(concept, rng))
+        return _pick(rng, DENIALS if concept.kind == "finding" else DENIALS[:1]).format(_form(concept, rng))
     return _pick(rng, HEDGED).format(_form(concept, rng), other=_form(other, rng))
 
 

@@ -267,9 +267,9 @@ def build_tiny(
     out: Path,
     *,
     seed: int = 0,
-    policy_steps: int = 2600,
-    judge_steps: int = 1500,
-    pictures: int = 16000,
+    policy_steps: int = 2400,
+    judge_steps: int = 1800,
+    pictures: int = 14000,
     progress: bool = True,
 ) -> dict[str, Any]:
     """Build tokenizer, embedder, judge and policy into `out` and write the manifest of hashes.
