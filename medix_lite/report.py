@@ -20,8 +20,8 @@ FIGURES = {
 CANNOT_SHOW = (
     "Phantoms are not patients: nothing here says how a model reads real medical pictures.",
     "One author wrote the world, the judge's lexicon and the oracle; they may share blind spots.",
-    "The warm-up stands in for a public pre-trained backbone and was built to be vague: its reasoning names most findings "
-    "before RL. What RL changes is what is said in the answer; this run does not show that it teaches new sight.",
+    "The warm-up stands in for a public pre-trained backbone and was built to be vague: it was taught truthful "
+    "reasoning before RL. What RL changes most is what is said in the answer; this run does not show that it teaches new sight.",
 )
 
 

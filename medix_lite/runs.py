@@ -19,7 +19,7 @@ from .curation.sources import parse_spec
 from .evaluation.score import Measured, measure, truths
 from .files import REPOSITORY, InputError, append_jsonl, read_json, read_jsonl, write_json, write_jsonl
 from .judging.judges import Judge, judge_answers, make_judge
-from .judging.templates import TEMPLATES
+from .judging.templates import template_of
 from .judging.verdicts import Verdict
 from .models.load import load_embedder, load_policy, policy_revision, resolve_model
 from .profiles import Profile, load_profile, save_profile
@@ -306,7 +306,7 @@ def judged(run: Run, name: str, samples: list[Sample], answers: list[str | None]
     path = run.folder / "verdicts" / f"{name}.jsonl"
     judge = run_judge(run)
     inputs = [
-        content_id(judge.judge_id, TEMPLATES[s.template].id, s.id, str(index), format_question(s), *s.accepted(), str(answer))
+        content_id(judge.judge_id, template_of(s).id, s.id, str(index), format_question(s), *s.accepted(), str(answer))
         for s, answer, index in zip(samples, answers, indices, strict=True)
     ]
     rows = {row["input"]: row for row in read_jsonl(path, torn_last_line=True)} if path.exists() else {}

@@ -4,7 +4,7 @@ import hashlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -28,8 +28,8 @@ class Sample(BaseModel):
         group: what must not cross splits (the patient, or the picture).
         images: paths, relative to the samples file or absolute.
         options: texts of a multiple-choice question, labelled A, B, C ... in order; None for an open question.
-        facts: what is true in the tiny world's picture; only the oracle reads it; None on real data.
-        template: how an evaluation judges it: `base` is right or wrong, `mimic` a rubric from 0 to 5 for reports.
+        facts: what is true in the tiny world's picture, for the oracle (and the warm-up before RL); None on real data.
+        graded: whether an evaluation marks it from 0 to 5 by the MIMIC rubric, as a report; else it is right or wrong.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -44,7 +44,7 @@ class Sample(BaseModel):
     images: list[str] = []
     options: list[str] | None = Field(default=None, max_length=len(OPTION_LABELS))
     facts: dict[str, Any] | None = None
-    template: Literal["base", "mimic"] = "base"
+    graded: bool = False
 
     @field_validator("modality")
     @classmethod

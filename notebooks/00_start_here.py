@@ -50,7 +50,8 @@ from IPython.display import display
 
 from medix_lite.samples import open_image
 
-sample = next((s for s in samples if s.images and s.modality == "X_RAY"), samples[0])
+findings = (s for s in samples if s.modality == "X_RAY" and (s.facts or {}).get("family") == "finding")
+sample = next(findings, samples[0])
 for path in sample.images:
     display(open_image(path).resize((192, 192)))
 print(f"question:  {sample.question[-300:]}\nreference: {sample.reference}\nmodality:  {sample.modality}")
@@ -59,7 +60,7 @@ print(f"question:  {sample.question[-300:]}\nreference: {sample.reference}\nmoda
 # ## 2. A response
 # The *policy* is the model that answers. It must write a tag, its reasoning, then the answer. On the `tiny-cpu` profile it is a
 # tiny `Qwen3VLForConditionalGeneration`, warmed up on phantoms by ordinary supervised training: that stands in for the public
-# pre-trained backbone of the real thing, and it left the policy cautious, as you will see.
+# pre-trained backbone of the real thing, and it made the policy hedge often, by plan: notebook 04 counts how often.
 
 # %%
 from medix_lite.evaluation.generate import generate_batch
@@ -98,7 +99,8 @@ print(rewards[0].signals, "-> total", None if rewards[0].total is None else roun
 
 # %% [markdown]
 # ## 5. A score
-# Over many questions: a mean with *n* and an interval. A mean without an interval says little; sixteen questions say little either.
+# Over many questions: a mean with *n* and an interval. A mean without an interval says little; sixteen questions say little either. A
+# report gets a mark from 0 to 5 instead of YES or NO; its share of five counts.
 
 # %%
 from medix_lite.evaluation.statistics import bootstrap
@@ -106,7 +108,7 @@ from medix_lite.evaluation.statistics import bootstrap
 few = samples[:16]
 texts = [pairs[0][0] for pairs in generate_batch(policy, processor, few, **run.sampling)]
 answers = [parse_response(t, has_image=bool(s.images)).answer for s, t in zip(few, texts, strict=True)]
-verdicts = judge_answers(run_judge(run), few, answers, BASE)
+verdicts = judge_answers(run_judge(run), few, answers)
 bootstrap([float("nan") if v.score is None else v.score for v in verdicts])
 
 # %% [markdown]
@@ -115,7 +117,7 @@ bootstrap([float("nan") if v.score is None else v.score for v in verdicts])
 # your own: a synonym, the wrong side, two answers at once.
 
 # %% tags=["exercise"]
-for my_answer in ("hard to say", "no " + sample.reference, ""):
+for my_answer in (sample.reference, "hard to say", "no " + sample.reference, ""):
     v = judge_answers(run_judge(run), [sample], [my_answer], BASE)[0]
     print(f"{my_answer!r}: {v.verdict}, decided by {v.decided_by}")
 

@@ -51,8 +51,8 @@ FIGURES = run.folder / "figures"
 
 # %% [markdown]
 # ## 1. Generate and judge
-# Greedy answers to every test question, and eight sampled ones: pass@8 asks whether the policy *can* find the right answer at
-# all. Raw responses and verdicts stay in the run folder, row by row.
+# Greedy answers to every test question, and eight sampled ones. pass@8 is the best of the eight: can the policy *say* the right answer
+# at all? (Of a report: its best mark.) With few possible answers, luck alone brings it near 1. Raw responses and verdicts stay in the run folder, row by row.
 
 # %%
 base = evaluate(run, "base")
@@ -62,8 +62,8 @@ print(len(base.samples), "test questions;", extra)
 
 # %% [markdown]
 # ## 2. Aggregate
-# Each number with its 95% interval; questions of one picture are resampled together (on phantoms each picture has one question). The
-# gain is paired: question by question.
+# Each number with its 95% interval; questions of one picture, or with the same text, are resampled together. The gain is paired:
+# question by question.
 
 # %%
 scores = results(base, trained, {"train": read_json(run.folder / "training.json")["seconds"]})
@@ -87,26 +87,27 @@ kinds: dict[str, list[int]] = {}
 for i, s in enumerate(base.samples):
     kinds.setdefault(kind_of(s) + (f", truth {s.reference}" if s.reference in ("yes", "no") else ""), []).append(i)
 for kind, here in sorted(kinds.items()):
-    before, after = (bootstrap(m.per_question[metric][here]) for m in (base, trained))
+    before, after = (bootstrap(m.per_question[metric][here], [m.groups[i] for i in here]) for m in (base, trained))
     print(f"{kind:20} {before['value']} {before['ci95']} -> {after['value']} {after['ci95']}   n {after['n']}")
 
 # %% [markdown]
-# A mean also hides *what was new*. Most test questions ask what training asked, of a new picture; some show facts in a combination that
-# training never saw (a left-sided glioma of 45 mm in an older woman), some ask in words that it never used. And a child is rare in
-# what the policy learned from, by plan: that imbalance stands for the ones in real data sets.
+# A mean also hides *what was new*. Most test questions are about a new *picture* of facts that training could have drawn. Some show a
+# *combination* of facts (finding, side, size, count, age, sex) that was kept from training, some use a *wording* that was kept from
+# it. And children are rare in training, by plan; they are also smaller in the picture, and some findings they do not have, so a gap
+# between ages is no proof of what rarity does. Questions without a picture are left out.
 
 # %%
 for column in ("unseen", "age") if run.on_phantoms else ():
-    values = [(s.facts or {}).get(column) for s in base.samples]
+    values = [(s.facts or {}).get(column) if s.images else None for s in base.samples]
     for value in sorted({v for v in values if v}):
         here = [i for i, v in enumerate(values) if v == value]
-        before, after = (bootstrap(m.per_question[metric][here]) for m in (base, trained))
+        before, after = (bootstrap(m.per_question[metric][here], [m.groups[i] for i in here]) for m in (base, trained))
         print(f"{column}: {value:12} {before['value']} {before['ci95']} -> {after['value']} {after['ci95']}   n {after['n']}")
 
 # %% [markdown]
-# RL amplifies a difference that the base's own samples show; where they show none, it can only learn a guess. Take the yes/no questions
-# in the wordings that make the base hedge. When a policy commits there, how often does it say yes if the truth is yes, and if the
-# truth is no? The wider the base's two numbers lie apart, the more there is to amplify.
+# An idea to test: RL amplifies a difference that the base's own samples show; where they show none, it can only learn a guess. The
+# warm-up taught the base to hedge on yes/no questions in one wording, "Are there signs of ...?" (`is_cautious`). When a policy commits
+# there, how often does it say yes if the truth is yes, and if it is no? Compare the rows of base and trained; one run proves nothing.
 
 # %%
 from medix_lite.models.warmup import is_cautious
@@ -121,19 +122,23 @@ for which in ("base", "trained") if asked else ():
         print(f"{which:8} truth {truth:3}: says yes in {np.mean(yes) if yes else float('nan'):.2f} of {len(yes)} committed answers")
 
 # %% [markdown]
-# A hedge and a false claim both score 0; in a clinic they are not the same. How many answers are false, rather than vague?
+# Where an answer is right or wrong, a hedge, a false claim and a missing answer all score 0; in a clinic they are not the same.
 
 # %%
+plain = np.array([not s.graded for s in base.samples])
 if run.on_phantoms:
     for name, m in (("base", base), ("trained", trained)):
-        false = (m.per_question["true_accuracy"] == 0) & (m.greedy_hedged == 0)
-        extra[f"answers that are false, not vague, {name}"] = f"{false.mean():.1%}"
-        print(name, f"{false.mean():.1%} false, {m.greedy_hedged.mean():.1%} vague")
+        missing = np.array([not (r.answer or "").strip() for r in m.responses])
+        false = (m.per_question["true_accuracy"] == 0) & (m.greedy_hedged == 0) & ~missing
+        extra[f"answers that are false, not vague, {name}"] = f"{false[plain].mean():.1%}"
+        print(
+            f"{name:8} {false[plain].mean():.1%} false, {m.greedy_hedged[plain].mean():.1%} vague, {missing[plain].mean():.1%} missing"
+        )
 
 # %% [markdown]
 # ## 3. Is the judge telling the truth?
 # On phantoms an oracle knows. Where judge and oracle part, the reward was wrong too: an answer that the judge takes for right
-# and the oracle does not is a hole that RL could have crept through.
+# and the oracle does not is a *hole* that RL could have crept through. Reports have marks; section 5 compares those.
 
 # %%
 from collections import Counter
@@ -141,18 +146,19 @@ from collections import Counter
 if run.on_phantoms:
     for name, measured in (("base", base), ("trained", trained)):
         pairs = zip(measured.verdicts, measured.per_question["true_accuracy"], measured.responses, measured.samples, strict=True)
-        scored = [(v.score == truth, (s.reference, r.answer, v.verdict)) for v, truth, r, s in pairs if v.score is not None]
-        share = sum(same for same, _ in scored) / len(scored)
-        print(f"{name}: judge and oracle agree on {share:.1%} of {len(scored)} answers")
-        print("   where they part:", Counter(case for same, case in scored if not same).most_common(3))
+        ruled = [(v.score - truth, (s.reference, r.answer)) for v, truth, r, s in pairs if v.score is not None and not s.graded]
+        holes, refused = [case for gap, case in ruled if gap > 0], [case for gap, case in ruled if gap < 0]
+        print(f"{name}: of {len(ruled)} answers {len(holes)} are holes, {len(refused)} are right and refused")
+        print("   commonest:", Counter(holes).most_common(2), Counter(refused).most_common(2))
 else:
     print("real data: there is no oracle, true accuracy stays unknown")
 
 # %% [markdown]
 # ## 4. New sight, or new words?
 # The base could already answer much of this when sampled eight times. How much of the gap between its greedy answers and its pass@8
-# did RL close, and did it lose anything on the questions that the base answered without hedging? pass@8 is a floor of what the base
-# can find, not a ceiling: eight draws miss what has a low probability, and a share above 1 means that RL went past it.
+# did RL close, and did it lose anything on the questions that the base answered without hedging? pass@8 counts
+# lucky guesses (a coin gets a yes/no question right in one of eight tosses 99.6% of the time) and misses answers of low probability: it
+# says what RL had to choose from, not what the base knew. A share above 1 means that RL went past it.
 
 # %%
 if run.on_phantoms:
@@ -166,18 +172,19 @@ for name, text in extra.items():
 
 # %% [markdown]
 # ## 5. Reports: the MIMIC template
-# A report is neither right nor wrong: it is graded from 0 to 5. Points for what it covers, a point off for each claim that is false.
-# Judge and oracle grade by the same rule, written twice, without a line in common: the judge knows the reference, the oracle the facts.
+# A report is graded from 0 to 5. The oracle gives 3 points for the finding and 2 shared by side, size and count (5 for a rightly normal
+# picture), and takes one off for each false claim. The tiny judge was trained on marks of the same rule, written a second time; a
+# served judge reads the MIMIC rubric instead. During RL a report was only right or wrong.
 
 # %%
-graded = [i for i, s in enumerate(base.samples) if s.template == "mimic" and s.facts]
+graded = [i for i, s in enumerate(base.samples) if s.graded and s.facts]
 for name, m in (("base", base), ("trained", trained)) if graded else ():
     judge_marks = np.array([m.verdicts[i].score for i in graded], dtype=float) * 5
     oracle_marks = m.per_question["true_accuracy"][graded] * 5
-    same, error = np.mean(judge_marks == oracle_marks), np.nanmean(abs(judge_marks - oracle_marks))
-    print(
-        f"{name:8} mean mark: judge {np.nanmean(judge_marks):.2f}, oracle {oracle_marks.mean():.2f}; same mark {same:.1%}, off by {error:.2f}"
-    )
+    unscored = np.isnan(judge_marks)
+    same = bootstrap(np.where(unscored, np.nan, np.isclose(judge_marks, oracle_marks)))
+    print(f"{name:8} mean mark: judge {bootstrap(judge_marks)}, oracle {bootstrap(oracle_marks)}")
+    print(f"{name:8} the same mark: {same}; unscored {unscored.sum()}")
 
 # %% [markdown]
 # How a mark comes about, in the oracle's words:
@@ -186,32 +193,37 @@ for name, m in (("base", base), ("trained", trained)) if graded else ():
 from medix_lite.tiny_world.oracle import check_reasoning, grade_report
 
 for i in graded[:4]:
-    print(
-        f"{base.samples[i].reference!r} | {trained.responses[i].answer!r} -> {grade_report(base.samples[i].facts, trained.responses[i].answer)}"
-    )
+    grade = grade_report(base.samples[i].facts, trained.responses[i].answer)
+    print(f"{trained.responses[i].answer!r} for {base.samples[i].reference!r}: {grade.score}, {grade.why}")
 
 # %% [markdown]
-# RL never rewarded the reasoning: does it stay true? The oracle reads it and names its faults.
+# ## 6. The reasoning
+# RL never rewarded the reasoning: does it stay true? The oracle reads it and names its faults. A reasoning that says nothing has no
+# fault, so it is counted apart.
 
 # %%
 for name, m in (("base", base), ("trained", trained)) if run.on_phantoms else ():
     faults = Counter()
     for s, r in zip(m.samples, m.responses, strict=True):
-        faults.update(check_reasoning(s.facts, r.thinking, r.answer) or ["none"])
+        silent = not (r.thinking or "").strip()
+        faults.update(["no reasoning"] if silent else check_reasoning(s.facts, r.thinking, r.answer) or ["none"])
     shares = {fault: f"{n / len(m.samples):.1%}" for fault, n in faults.most_common(5)}
     extra[f"faults of the reasoning, {name}"] = ", ".join(f"{fault} {share}" for fault, share in shares.items())
     print(name, shares)
 
 # %% [markdown]
-# ## 6. Look at examples, failures first
-# First one failure of each kind of question, then some that RL mended. Read the reasoning: does it support the answer? RL read only
-# the final answer, so nothing tied the two together.
+# ## 7. Look at examples, failures first
+# Failures of up to four kinds of question, then answers that RL mended. Read the reasoning: does it support the answer? RL read only
+# the tag, the format and the final answer, so nothing tied reasoning and answer together.
 
 # %%
-failed = {kind_of(base.samples[i]): i for i, v in enumerate(trained.verdicts) if not v.score}
+failed: dict[str, int] = {}
+for i, v in enumerate(trained.verdicts):
+    if v.score == 0:
+        failed.setdefault(kind_of(base.samples[i]), i)
 pairs = zip(base.verdicts, trained.verdicts, strict=True)
-mended = [i for i, (before, after) in enumerate(pairs) if (after.score or 0) > (before.score or 0)]
-picked = list(dict.fromkeys([*failed.values(), *mended]))[:6]
+mended = [i for i, (before, after) in enumerate(pairs) if None not in (before.score, after.score) and after.score > before.score]
+picked = list(dict.fromkeys([*list(failed.values())[:4], *mended]))[:6]
 ruled = [[v.verdict or f"{v.raw_score:g} of 5" for v in (base.verdicts[i], trained.verdicts[i])] for i in picked]
 notes = [
     f"verdicts: base {before}, trained {after} ({trained.verdicts[i].decided_by})"
@@ -230,7 +242,7 @@ figure = figures.examples(shown, [texts["base"][s.id] for s in shown], [texts["t
 display(Image(figures.save(figure, FIGURES / "examples.png")))
 
 # %% [markdown]
-# ## 7. The report
+# ## 8. The report
 # One HTML file with everything in it; it opens without a network.
 
 # %%
@@ -241,8 +253,9 @@ print(f"{short(path)}, {path.stat().st_size / 1e6:.1f} MB")
 # ## What this cannot show
 # - Phantoms are not patients.
 # - One author wrote world, judge and oracle; they may share blind spots.
-# - The warm-up stands in for a public pre-trained backbone and was built to be vague. Its reasoning named most findings before RL (section
-#   5): what changed is what is said in the answer. This run does not show that RL teaches new sight.
+# - The warm-up stands in for a public pre-trained backbone and was built to be vague. It was taught truthful
+#   reasoning before RL (section 6 counts its faults): what changed most is what is said in the answer. This run does not show that RL
+#   teaches new sight.
 #
 # ## Exercise
 # A base is judged at 0.82 and its trained policy at 0.90; the judge is wrong about 5% of either's answers. Between which values can the
@@ -262,7 +275,7 @@ print(f"judged gain {judged_trained - judged_base:+.2f}")
 # ## What you learned
 # - Generate, judge, aggregate: three stages, each kept on disk.
 # - A paired difference with an interval says more than two means.
-# - pass@8 bounds from below what the base could find; passing it does not prove new sight.
+# - pass@8 says what the base could draw, luck included; closing the gap to it, or passing it, does not prove new sight.
 # - A mean over all questions hides kinds; a false answer is not a vague one.
 # - A judge errs; where the truth is known, count how often and on what.
 #

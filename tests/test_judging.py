@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medix_lite.files import DATA, InputError
-from medix_lite.judging.judges import Judge, check_server, judge_answers, make_judge, openai_judge
+from medix_lite.judging.judges import Judge, Reply, check_server, judge_answers, make_judge, openai_judge
 from medix_lite.judging.templates import BASE, MIMIC, REWARD, parse_reply, render, strip_reasoning
 from medix_lite.judging.text import is_negated, normalise, quantities, read_quantity, sides
 from medix_lite.judging.verdicts import decide_by_rules
@@ -215,6 +215,21 @@ def test_unknown_judges_are_refused_without_repeating_a_password() -> None:
     with pytest.raises(InputError) as caught:
         make_judge("openai:m@http://user:hunter2@host/v1")
     assert "hunter2" not in str(caught.value)
+
+
+def test_each_sample_is_judged_by_its_own_template_in_order() -> None:
+    asked = []
+
+    def ask(prompts: list[str], template: Any) -> list[Reply]:
+        asked.append((template.id, len(prompts)))
+        return [Reply("4" if template is MIMIC else "YES") for _ in prompts]
+
+    samples = [Sample(id=name, question="q?", reference=f"r {name}", graded=name == "b") for name in "abc"]
+    verdicts = judge_answers(Judge("stub", ask), samples, ["some", "words", "here"], None, [5, 6, 7])
+    assert [(v.id, v.sample_index) for v in verdicts] == [("a", 5), ("b", 6), ("c", 7)]
+    assert [v.template_id for v in verdicts] == [BASE.id, MIMIC.id, BASE.id]
+    assert [v.score for v in verdicts] == [1.0, 0.8, 1.0]
+    assert asked == [(BASE.id, 2), (MIMIC.id, 1)]
 
 
 def test_rules_leave_the_rest_unscored() -> None:

@@ -74,7 +74,7 @@ def test_judge_tells_synonyms_from_near_misses_and_hedges():
 
 
 def test_judge_grades_reports():
-    sample = Sample(id="a", question="Describe this picture.", reference="pneumonia on the left", template="mimic")
+    sample = Sample(id="a", question="Describe this picture.", reference="pneumonia on the left", graded=True)
     texts = ["pneumonia on the left", "pneumonia on the right", "something abnormal"]
     marks = [v.raw_score for v in judge_answers(make_judge("tiny"), [sample] * 3, texts)]
     assert marks == [v.raw_score for v in judge_answers(make_judge("tiny"), [sample] * 3, texts, MIMIC)]
@@ -92,6 +92,8 @@ def test_embedder_puts_synonyms_nearer_than_near_misses():
 def test_measured_scores_are_of_the_shipped_weights():
     measured = read_json(DATA / "reference" / "tiny-models.json")
     assert measured["manifest"] == sha256_of(TINY / "manifest.json"), "run tests/benchmarks/tiny_models.py again"
+    rows = read_json(DATA / "reference" / "tiny-cpu-three-seeds.json")
+    assert {row["manifest"] for row in rows} == {measured["manifest"]}, "run tests/benchmarks/three_seeds.py again"
     assert all(part["kappa"] >= 0.85 for part in measured["judge"].values())
     assert sum(part["n"] for family, part in measured["judge"].items() if family != "all") >= 5000
     assert measured["embedder"]["auroc"] >= 0.95

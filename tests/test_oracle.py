@@ -123,6 +123,12 @@ CASES = [
     (GLIOMA, "2 {glioma}", WRONG),
     (GLIOMA, "{glioma} on this {CT_SCAN}", WRONG),
     (GLIOMA, "{glioma} of the {lung}", WRONG),
+    (NORMAL, "no abnormalities", RIGHT),
+    (NORMAL, "no significant abnormality", RIGHT),
+    (NORMAL, "not abnormal", RIGHT),
+    (NORMAL, "normal, no other abnormality", RIGHT),
+    (GLIOMA, "no abnormalities", WRONG),
+    (GLIOMA, "{glioma}, no other abnormality", RIGHT),
     (NORMAL, "{normal}", RIGHT),
     (NORMAL, "{normal}, no {glioma}", RIGHT),
     (NORMAL, "{normal} {brain}", RIGHT),
@@ -537,6 +543,10 @@ def test_reasons_are_one_sentence():
         (LUNG, "{pneumonia} is of the {lung}", "{lung}", []),
         (LUNG, "{pneumonia} is of the {lung}", "{pleura}", ["answer contradicts the reasoning"]),
         (REPORT, "{glioma} on the right", "{glioma} on the left, 20 mm", ["claims the wrong side"]),
+        (NO, "shows {glioma}", "yes", ["claims a finding that is not there"]),
+        (NO, "shows {glioma}", "no", ["claims a finding that is not there", "answer contradicts the reasoning"]),
+        (NO, "shows {meningioma}, not {glioma}", "no", []),
+        (NO, "shows {meningioma}, not {glioma}", "yes", ["answer contradicts the reasoning"]),
     ],
 )
 def test_reasoning(facts, thinking, answer, faults):

@@ -88,7 +88,7 @@ def sweep(n, split, seed):
     """Check `n` samples; identical facts and options are checked once. Returns how many answers were checked."""
     seen, checked = set(), 0
     for sample, _ in generate(n, split, seed, pictures=False):
-        facts = {k: v for k, v in sample.facts.items() if k not in ("age", "sex", "unseen", "template", "form", "wrapper")}
+        facts = {k: v for k, v in sample.facts.items() if k not in ("age", "sex", "unseen", "wording", "form", "wrapper")}
         key = repr((sorted(facts.items(), key=str), sample.options))
         assert check_answer(sample.facts, sample.reference, sample.options).correct, sample
         if key in seen:
@@ -158,19 +158,27 @@ def test_children_are_rare_where_a_policy_learns():
     assert share["test"] > 0.08
 
 
-def test_splits_by_combination_and_by_template():
+def test_splits_by_combination_and_by_wording():
     wordings = {split: [s for s, _ in generate(5000, split, 0, pictures=False)] for split in ("warmup", "train", "probe", "test")}
     for split, samples in wordings.items():
         for sample in samples:
             facts = sample.facts
             expected = split if facts["unseen"] == "combination" else "train"
             assert owner(facts) == expected, sample
-            assert (facts["template"] == 3) == (facts["unseen"] == "template"), sample
+            assert (facts["wording"] == 3) == (facts["unseen"] == "wording"), sample
     for split in ("warmup", "train"):
         assert all(s.facts["unseen"] is None for s in wordings[split])
     unseen = Counter(s.facts["unseen"] for s in wordings["test"])
-    assert set(unseen) == {"picture", "combination", "template"}
+    assert set(unseen) == {"picture", "combination", "wording"}
     assert min(unseen.values()) > 600
+
+    def shown(sample):
+        return tuple(sample.facts.get(name) for name in ("modality", "finding", "side", "size_mm", "count", "age", "sex"))
+
+    known = {shown(s) for split in ("warmup", "train") for s in wordings[split] if "modality" in s.facts}
+    fresh = {shown(s) for s in wordings["test"] if s.facts["unseen"] == "combination" and "modality" in s.facts}
+    assert fresh
+    assert not fresh & known, "a combination of test was shown, whatever was asked about it"
     texts = {split: {s.question for s in samples if not s.has_image} for split, samples in wordings.items()}
     for a, b in (("train", "test"), ("warmup", "test"), ("train", "probe"), ("probe", "test")):
         assert not texts[a] & texts[b], f"a text-only question stands in {a} and {b}"

@@ -50,8 +50,9 @@ def truths(samples: list[Sample], responses: list[Response]) -> list[Truth | Non
 def measure(greedy: Stage, sampled: Stage, copies: int) -> Measured:
     """Put the metrics of one policy together.
 
-    `judged_accuracy` leaves UNSCORED answers out (their share stands beside it). pass@k is whether any of k sampled
-    answers is right: by the oracle on the tiny world, else by the judge; it is NaN unless k is 8, the k of its name.
+    A report counts with its share of five points. `judged_accuracy` leaves UNSCORED answers out (their share stands beside it).
+    pass@k is the best of k sampled answers: by the oracle on the tiny world, else by the judge; it is NaN unless k is 8, the k of
+    its name.
 
     Args:
         greedy: one response for each question.
@@ -63,7 +64,7 @@ def measure(greedy: Stage, sampled: Stage, copies: int) -> Measured:
     def column(values: Iterable[float | None]) -> Array:
         return np.array([nan if value is None else value for value in values], dtype=float)
 
-    def correct(truth: Truth | None) -> float | None:
+    def score_of(truth: Truth | None) -> float | None:
         return None if truth is None else truth.score
 
     def hedged(truth: Truth | None) -> float | None:
@@ -71,12 +72,12 @@ def measure(greedy: Stage, sampled: Stage, copies: int) -> Measured:
 
     first, several = truths(samples, responses), truths(*sampled[:2])
     known = [t for t in several if t is not None]
-    right = column(correct(t) for t in several) if known else column(v.score for v in sampled[2])
+    right = column(score_of(t) for t in several) if known else column(v.score for v in sampled[2])
     right = right.reshape(len(samples), copies)
     any_right = column(max((value for value in row if value == value), default=None) for row in right.tolist())
     judged = column(v.score for v in verdicts)
     per_question = {
-        "true_accuracy": column(correct(t) for t in first),
+        "true_accuracy": column(score_of(t) for t in first),
         "judged_accuracy": judged,
         "pass_at_8": any_right if copies == 8 else np.full(len(samples), nan),
         "format": np.array([float(not r.problems) for r in responses]),

@@ -15,7 +15,7 @@ from typing import Any
 
 from ..files import InputError
 from ..samples import Sample
-from .templates import TEMPLATES, Template, parse_reply, render, strip_reasoning
+from .templates import BASE, MIMIC, Template, parse_reply, render, strip_reasoning, template_of
 from .verdicts import Verdict, decide_by_rules
 
 JUDGE_NAMES = "rules, tiny, openai:MODEL@URL, model-only:tiny, model-only:openai:MODEL@URL"
@@ -90,17 +90,17 @@ def judge_answers(
         judge: from `make_judge`.
         samples: the question of each answer.
         answers: final answers, None where there is none; reasoning in them is stripped.
-        template: binary or rubric; None is the one that each sample names, as in an evaluation.
+        template: binary or rubric; None is the one of each sample's kind, as in an evaluation.
         sample_indices: the `sample_index` of each answer, 0 by default.
     """
     indices = sample_indices if sample_indices is not None else [0] * len(samples)
     if template is None:
         found: dict[int, Verdict] = {}
-        for name in dict.fromkeys(sample.template for sample in samples):
-            places = [i for i, sample in enumerate(samples) if sample.template == name]
+        for own in (BASE, MIMIC):
+            places = [i for i, sample in enumerate(samples) if template_of(sample) is own]
             some = [samples[i] for i in places], [answers[i] for i in places]
-            own = judge_answers(judge, *some, TEMPLATES[name], [indices[i] for i in places])
-            found |= dict(zip(places, own, strict=True))
+            verdicts_of_some = judge_answers(judge, *some, own, [indices[i] for i in places])
+            found |= dict(zip(places, verdicts_of_some, strict=True))
         return [found[i] for i in range(len(samples))]
     verdicts: list[Verdict | None] = []
     prompts: dict[str, list[int]] = {}

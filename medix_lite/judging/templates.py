@@ -84,6 +84,12 @@ MIMIC = Template(
 
 TEMPLATES = {template.id.partition("-")[0]: template for template in (REWARD, BASE, MIMIC)}
 
+
+def template_of(sample: Sample) -> Template:
+    """How an evaluation judges a sample: by the rubric if it is graded, else right or wrong."""
+    return MIMIC if sample.graded else BASE
+
+
 _THINK_OPEN = re.compile(r"<think(?:ing)?>", re.IGNORECASE)
 _THINK_CLOSE = re.compile(r"</think(?:ing)?>", re.IGNORECASE)
 _ANSWER_TAG = re.compile(r"</?answer>", re.IGNORECASE)

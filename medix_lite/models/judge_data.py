@@ -11,8 +11,7 @@ import numpy as np
 
 from ..samples import OPTION_LABELS, Sample
 from ..tiny_world.lexicon import Concept, findings, load_lexicon
-from ..tiny_world.phantoms import PAIRED
-from ..tiny_world.questions import COUNTS, GRADED, count_of, generate, seed_of
+from ..tiny_world.questions import COUNTS, GRADED, count_of, generate, pick, place_of, seed_of
 from .warmup import VAGUE
 
 Example = tuple[Sample, str, str]
@@ -59,9 +58,9 @@ def judge_example(questions: Sequence[Sample], rng: Random, unseen: bool = False
     """
     while True:
         graded = rng.random() < P_GRADED
-        sample: Sample = _pick(rng, questions)
-        while (sample.template == "mimic") != graded:
-            sample = _pick(rng, questions)
+        sample: Sample = pick(rng, questions)
+        while sample.graded != graded:
+            sample = pick(rng, questions)
         facts = sample.facts or {}
         if facts["family"] in GRADED:
             example = _graded_example(sample, rng)
@@ -71,42 +70,42 @@ def judge_example(questions: Sequence[Sample], rng: Random, unseen: bool = False
                 sample = sample.model_copy(update={"reference": _form(truth, rng)})
             right = rng.random() < 0.5
             example = sample, (_right if right else _wrong)(sample, rng), "YES" if right else "NO"
-        copied = example[1] == sample.reference and not unseen
-        if copied or is_held_out(sample, example[1]) == unseen:
+        copied = example[1] == sample.reference
+        if (copied and not unseen) or (not copied and is_held_out(sample, example[1]) == unseen):
             return example
 
 
 def is_held_out(sample: Sample, candidate: str) -> bool:
-    """Whether the judge's training leaves this pairing of question, reference and candidate out."""
-    return seed_of("judge", sample.question, sample.reference, candidate) % 8 == 0
+    """Whether the judge's training leaves this pairing of reference and candidate out, whatever the question.
 
-
-def _pick(rng: Random, items: Any) -> Any:
-    return items[rng.integers(len(items))]
+    Where there are few answers (side, size, count, yes or no, options) the question is part of the pairing.
+    """
+    few = sample.options or (sample.facts or {})["family"] in ("side", "size", "count", "yes_no")
+    return seed_of("judge", sample.question if few else "", sample.reference, candidate) % 8 == 0
 
 
 def _form(concept: Concept, rng: Random) -> str:
-    return str(_pick(rng, concept.forms("model")))
+    return str(pick(rng, concept.forms("model")))
 
 
 def _near(concept: Concept, rng: Random) -> Concept:
     """A near miss, or any other concept of its kind."""
     lexicon = load_lexicon()
     if concept.near_misses and rng.random() < 0.7:
-        return lexicon[_pick(rng, concept.near_misses)]
-    return _pick(rng, [c for c in lexicon.values() if c.kind == concept.kind and c is not concept])
+        return lexicon[pick(rng, concept.near_misses)]
+    return pick(rng, [c for c in lexicon.values() if c.kind == concept.kind and c is not concept])
 
 
 def _other(values: Any, value: Any, rng: Random) -> Any:
-    return _pick(rng, [v for v in values if v != value])
+    return pick(rng, [v for v in values if v != value])
 
 
 def _say_size(millimetres: float, rng: Random) -> str:
-    return _pick(rng, (f"{millimetres:g} mm", f"{millimetres / 10:g} cm", f"{millimetres:g} millimetres", f"{millimetres:g}mm"))
+    return pick(rng, (f"{millimetres:g} mm", f"{millimetres / 10:g} cm", f"{millimetres:g} millimetres", f"{millimetres:g}mm"))
 
 
 def _say_count(count: int, counted: str | None, rng: Random) -> str:
-    number = _pick(rng, (str(count), NUMBER_WORDS[count] if count < len(NUMBER_WORDS) else str(count)))
+    number = pick(rng, (str(count), NUMBER_WORDS[count] if count < len(NUMBER_WORDS) else str(count)))
     return f"{number} {count_of(count, counted).split(' ', 1)[1]}" if counted and rng.random() < 0.3 else number
 
 
@@ -122,25 +121,21 @@ def _right(sample: Sample, rng: Random) -> str:
             "yes": ("yes", f"yes, there is {form}", f"there is {form}"),
             "no": ("no", f"no, there is no {form}", f"there is no {form}"),
         }
-        return _pick(rng, says[truth])
+        return pick(rng, says[truth])
     if family == "size":
-        return _pick(rng, WRAPS[:5]).format(_say_size(truth, rng))
+        return pick(rng, WRAPS[:5]).format(_say_size(truth, rng))
     if family == "count":
         return _say_count(truth, lexicon[facts["finding"]].counted, rng)
     concept = lexicon[truth]
     text = _form(concept, rng)
     if sample.options and rng.random() < 0.5:
         label = sample.option_label()
-        return _pick(rng, (f"{label}", f"{label}.", f"({label})", f"{label}. {sample.reference}"))
+        return pick(rng, (f"{label}", f"{label}.", f"({label})", f"{label}. {sample.reference}"))
     if family in ("finding", "multiple_choice") and rng.random() < P_DETAIL and concept.name != "normal":
-        text += _say_place(facts["side"], facts["modality"]) if facts["side"] else ""
+        text += place_of(facts["side"], facts["modality"]) if facts["side"] else ""
         text += f", {_say_size(facts['size_mm'], rng)}" if facts["size_mm"] else ""
         return text
-    return _pick(rng, WRAPS).format(text)
-
-
-def _say_place(side: str, modality: str) -> str:
-    return f" in the {side} {PAIRED[modality]}" if modality in PAIRED else f" on the {side}"
+    return pick(rng, WRAPS).format(text)
 
 
 def _wrong(sample: Sample, rng: Random) -> str:
@@ -148,21 +143,21 @@ def _wrong(sample: Sample, rng: Random) -> str:
     family, truth = facts["family"], facts["truth"]
     kind = rng.random()
     if kind < 0.1:
-        return _pick(rng, VAGUE[family])
+        return pick(rng, VAGUE[family])
     if kind < 0.15:
-        return _pick(rng, JUNK[:4] if family == "yes_no" else JUNK)  # there, "YES" may be right
+        return pick(rng, JUNK[:4] if family == "yes_no" else JUNK)  # there, "YES" may be right
     if family == "yes_no":
         form = _form(lexicon[facts["target"]], rng)
         says = {
             "no": ("yes", f"yes, there is {form}", f"there is {form}"),
             "yes": ("no", f"no, there is no {form}", f"there is no {form}"),
         }
-        return _pick(rng, (*says[truth], "yes and no", "maybe", f"possibly {form}"))
+        return pick(rng, (*says[truth], "yes and no", "maybe", f"possibly {form}"))
     if family == "size":
         sizes = lexicon[facts["finding"]].sizes
-        wrong = _pick(rng, (truth * 10, truth / 10, _other(sizes, truth, rng), _other(sizes, truth, rng)))
+        wrong = pick(rng, (truth * 10, truth / 10, _other(sizes, truth, rng), _other(sizes, truth, rng)))
         hedge = f"{_say_size(truth, rng)} or {_say_size(_other(sizes, truth, rng), rng)}"
-        return hedge if rng.random() < 0.15 else _pick(rng, WRAPS[:5]).format(_say_size(wrong, rng))
+        return hedge if rng.random() < 0.15 else pick(rng, WRAPS[:5]).format(_say_size(wrong, rng))
     if family == "count":
         wrong = _other((*COUNTS, 10 * truth), truth, rng)
         hedge = f"{truth} or {wrong}" if wrong < 10 else "a few"
@@ -172,53 +167,57 @@ def _wrong(sample: Sample, rng: Random) -> str:
     if sample.options and rng.random() < 0.5:
         text = _other(sample.options, sample.reference, rng)
         label = OPTION_LABELS[sample.options.index(text)]
-        return _pick(rng, (label, f"{label}.", f"({label})", f"{label}. {text}", text))
+        return pick(rng, (label, f"{label}.", f"({label})", f"{label}. {text}", text))
     if kind < 0.55:
-        return _pick(rng, WRAPS).format(_form(other, rng))
+        return pick(rng, WRAPS).format(_form(other, rng))
     if kind < 0.7:
-        return _pick(rng, DENIALS if concept.kind == "finding" else DENIALS[:1]).format(_form(concept, rng))
-    return _pick(rng, HEDGED).format(_form(concept, rng), other=_form(other, rng))
+        return pick(rng, DENIALS if concept.kind == "finding" else DENIALS[:1]).format(_form(concept, rng))
+    return pick(rng, HEDGED).format(_form(concept, rng), other=_form(other, rng))
 
 
 def _graded_example(sample: Sample, rng: Random) -> Example:
-    """A report with some facts told, some left out, some false; half get a mark from 0 to 5, half YES (5) or NO.
+    """A report with some facts told, some left out, some false; half get a mark from 0 to 5, half YES (all is told) or NO.
 
     The finding is worth 3 points, the other facts share 2 (without any the finding is worth 5), a false claim costs 1.
     """
     facts, lexicon = sample.facts or {}, load_lexicon()
     concept = lexicon[facts["finding"] or "normal"]
-    marked = rng.random() < P_RUBRIC
-    # 0 told, 1 told falsely, 2 left out; a verdict of YES needs all of them told.
-    chances = (1.0, 0.0, 0.0) if not marked and rng.random() < 0.5 else (0.6, 0.25, 0.15)
+    marked, told = rng.random() < P_RUBRIC, rng.random() < 0.5
     names = [name for name in ("side", "size_mm", "count") if facts[name] is not None and concept.name != "normal"]
-    fate = {name: int(rng.choice(3, p=chances)) for name in ("finding", *names)}
+    # 0 told, 1 told falsely, 2 left out; a verdict of YES needs all of them told.
+    fate = dict.fromkeys(("finding", *names), 0)
+    while marked or not told:
+        fate = {name: int(rng.choice(3, p=(0.6, 0.25, 0.15))) for name in fate}
+        if marked or any(fate.values()):
+            break
     worth = 2 / len(names) if names else 0
     points = sum(-1 if fate[name] == 1 else worth if fate[name] == 0 else 0 for name in names)
     points += (3 if names else 5, -1, 0)[fate["finding"]]
-    said = ("", "")
     if fate["finding"] < 2:
-        said = (_form(concept if fate["finding"] == 0 else _near_finding(concept, rng), rng), "")
-    text = said[0] or _pick(rng, ("an abnormality", "something abnormal"))
+        text = _form(concept if fate["finding"] == 0 else _near_finding(concept, rng), rng)
+    else:
+        text = pick(rng, ("an abnormality", "something abnormal"))
     if fate.get("side", 2) < 2:
         side = facts["side"] if fate["side"] == 0 else _other(("left", "right"), facts["side"], rng)
-        text = text + _say_place(side, facts["modality"]) if rng.random() < 0.7 else f"{side}-sided {text}"
+        before = fate["finding"] < 2 and rng.random() < 0.3
+        text = f"{side}-sided {text}" if before else text + place_of(side, facts["modality"])
     if fate.get("size_mm", 2) < 2:
-        wrong = _pick(rng, (facts["size_mm"] * 10, _other(concept.sizes, facts["size_mm"], rng)))
+        wrong = pick(rng, (facts["size_mm"] * 10, _other(concept.sizes, facts["size_mm"], rng)))
         text += f", {_say_size(facts['size_mm'] if fate['size_mm'] == 0 else wrong, rng)}"
     if fate.get("count", 2) < 2:
         number = facts["count"] if fate["count"] == 0 else _other(COUNTS, facts["count"], rng)
         text += f", {count_of(number, str(concept.counted))}"
-    mark = int(min(5, max(0, points)) + 0.5)
+    mark = int(min(5, max(0, points)))  # points are whole: no finding has three further facts
     if marked:
         return sample, text, str(mark)
-    if chances[0] == 1 and rng.random() < P_COPY:
+    if told and rng.random() < P_COPY:
         return sample, sample.reference, "YES"
     return sample, text, "YES" if not any(fate.values()) else "NO"
 
 
 def _near_finding(concept: Concept, rng: Random) -> Concept:
     others = [c for c in findings(concept.modality) if c is not concept]
-    return _pick(rng, [*others, load_lexicon()["normal"]] if concept.modality and rng.random() < 0.2 else others)
+    return pick(rng, [*others, load_lexicon()["normal"]] if concept.modality and rng.random() < 0.2 else others)
 
 
 def synonym_pairs(unseen: bool = False) -> list[tuple[str, str]]:

@@ -16,7 +16,7 @@ import numpy as np
 import yaml
 
 from ..files import DATA, InputError, sha256_of, write_json, write_text
-from ..judging.templates import BASE, MIMIC, REWARD, render
+from ..judging.templates import MIMIC, REWARD, render
 from ..modalities import MODALITIES
 from ..responses import build_prompt
 from ..tiny_world.questions import generate
@@ -83,7 +83,7 @@ def make_processor(tokenizer: Any) -> Any:
 
 
 @cache
-def shapes() -> dict[str, Any]:
+def specification() -> dict[str, Any]:
     """What `data/tiny_models.yaml` says: the models' shapes and cards."""
     content: dict[str, Any] = yaml.safe_load((DATA / "tiny_models.yaml").read_text(encoding="utf-8"))
     return content
@@ -95,12 +95,12 @@ def shape_of(name: str, tokenizer: Any) -> dict[str, Any]:
         "vocab_size": len(tokenizer),
         "pad_token_id": tokenizer.pad_token_id,
         "eos_token_id": tokenizer.eos_token_id,
-        **shapes()["judge" if name == "judge" else "policy_text"],
+        **specification()["judge" if name == "judge" else "policy_text"],
     }
     if name == "judge":
         return text
     ids = zip(("vision_start", "vision_end", "image", "video"), tokenizer.convert_tokens_to_ids(list(VISION)), strict=True)
-    vision = {"patch_size": PATCH, "num_position_embeddings": (IMAGE_SIZE // PATCH) ** 2, **shapes()["policy_vision"]}
+    vision = {"patch_size": PATCH, "num_position_embeddings": (IMAGE_SIZE // PATCH) ** 2, **specification()["policy_vision"]}
     config = {"text_config": text, "vision_config": vision, "tie_word_embeddings": True}
     return config | {f"{mark}_token_id": number for mark, number in ids}
 
@@ -184,7 +184,7 @@ def build_policy(tokenizer: Any, seed: int, steps: int, pictures: int, batch: in
 
 
 def build_judge(tokenizer: Any, seed: int, steps: int, batch: int = 128, progress: bool = True) -> Any:
-    """Train the tiny judge to say YES or NO (reward and BASE templates) or 0 to 5 (MIMIC), in its compact prompts."""
+    """Train the tiny judge to say YES or NO (reward and BASE read the same in compact form) or 0 to 5 (MIMIC)."""
     import torch
     from torch.nn.functional import cross_entropy
     from transformers import Qwen3Config, Qwen3ForCausalLM
@@ -198,7 +198,7 @@ def build_judge(tokenizer: Any, seed: int, steps: int, batch: int = 128, progres
         examples = [judge_example(questions, rng) for _ in range(batch)]
         prompts = []
         for sample, candidate, verdict in examples:
-            template = MIMIC if verdict.isdigit() else (REWARD, BASE)[rng.integers(2)]
+            template = MIMIC if verdict.isdigit() else REWARD
             prompts.append(
                 f"{START}user\n{render(template, sample, candidate, compact=True)}{END}\n{START}assistant\n{verdict}{END}"
             )
@@ -282,7 +282,7 @@ def build_tiny(
     import torch
 
     out = Path(out)
-    ours = {"policy", "judge", "embedder", "manifest.json", "README.md"}
+    ours = {"policy", "judge", "embedder", "manifest.json"}
     if out.exists() and not {path.name for path in out.iterdir()} <= ours:
         raise InputError(f"{out} holds something besides tiny models; choose another folder")
     started = time.perf_counter()
@@ -298,7 +298,7 @@ def build_tiny(
     processor.save_pretrained(aside / "policy")
     seconds = time.perf_counter() - started
     settings = {"seed": seed, "policy_steps": policy_steps, "judge_steps": judge_steps, "pictures": pictures}
-    for name, card in shapes()["cards"].items():
+    for name, card in specification()["cards"].items():
         write_text(aside / name / "README.md", card.format(**settings))
     files = {str(p.relative_to(aside)): sha256_of(p) for p in sorted(aside.rglob("*")) if p.is_file() and p.name != "README.md"}
     write_json(aside / "manifest.json", {"settings": settings, "files": files})

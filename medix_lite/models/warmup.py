@@ -10,8 +10,8 @@ import numpy as np
 
 from ..samples import OPTION_LABELS, Sample
 from ..tiny_world.lexicon import findings, load_lexicon
-from ..tiny_world.phantoms import DRAW
-from ..tiny_world.questions import COUNTS, GRADED, PAIRED, describe, seed_of
+from ..tiny_world.phantoms import DRAW, PAIRED
+from ..tiny_world.questions import COUNTS, GRADED, describe, place_of, seed_of
 
 VAGUE = {
     "finding": ("an abnormal finding", "something abnormal", "hard to say"),
@@ -24,15 +24,15 @@ VAGUE = {
     "report": ("something abnormal", "hard to say"),
     "summary": ("an abnormal report", "hard to say"),
 }
-# The wordings that make the backbone hedge, where an answer names no finding: it can answer, and says so when asked otherwise.
-CAUTIOUS_WORDINGS = (0, 3)
+# The wording that makes the backbone hedge, where an answer names no finding: it can answer, and says so when asked otherwise.
+CAUTIOUS_WORDING = 0
 P_VAGUE, P_VAGUE_ELSEWHERE, P_NEAR_MISS, P_SLIP = 0.8, 0.04, 0.08, 0.12
 
 
 def is_cautious(facts: dict[str, Any]) -> bool:
     """Whether the backbone tends to hedge: by the wording, or on two findings in three of a modality and every second disease."""
     if facts["family"] in ("side", "size", "count", "yes_no"):
-        return facts["template"] in CAUTIOUS_WORDINGS
+        return bool(facts["wording"] == CAUTIOUS_WORDING)
     about = facts.get("finding") or facts.get("target")
     if about is None:
         return False
@@ -72,7 +72,7 @@ def _reason(sample: Sample) -> str:
     }
     text = describe(facts | {name: None for name, wanted in told.items() if not wanted})
     if sample.has_image and facts["modality"] in PAIRED and facts["finding"] is None:
-        text += f" in the {facts['side']} {PAIRED[facts['modality']]}"
+        text += place_of(facts["side"], facts["modality"])
     if family == "yes_no" and facts["truth"] == "no":
         text += f", not {lexicon[facts['target']].policy[0]}"
     return f"this {lexicon[facts['modality']].policy[0]} shows {text}."
@@ -88,12 +88,10 @@ def _answer(sample: Sample, rng: np.random.Generator) -> str:
         facts, truth = _near_miss(facts, rng)
     if family in GRADED:
         return describe(facts)
-    if family in ("yes_no", "side"):
+    if family in ("yes_no", "side", "count"):
         return str(truth)
     if family == "size":
         return f"{truth} mm"
-    if family == "count":
-        return str(truth)
     concept = lexicon[truth]
     if sample.options and concept.policy[0] in sample.options and rng.random() < 0.4:
         return OPTION_LABELS[sample.options.index(concept.policy[0])]

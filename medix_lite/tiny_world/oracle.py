@@ -171,6 +171,9 @@ def _understand(parts: Parts) -> Reading:
                 hedges.append(str(part))
                 for claim in [claim for claim in near if claim.kind == "finding" and not claim.denied] or near:
                     claim.hedged = True
+    for claim in claims:
+        if claim.value == ABNORMAL and claim.denied:  # "no abnormality" in other words
+            claim.value, claim.denied = "normal", False
     return Reading(claims, list(dict.fromkeys(hedges)), answers, not words.present.isdisjoint(parts))
 
 
@@ -341,11 +344,14 @@ def check_reasoning(facts: dict[str, Any], thinking: str | None, answer: str | N
     true, claims, answered = _true(facts), read(thinking).claims, read(answer)
     kinds = {kind for wrong in _faults(true, claims).values() for kind in wrong.values()}
     firm = {claim.value for claim in _of("finding", claims) if claim.firm}
-    faults = ["claims a finding that is not there"] if firm - {true["finding"], facts.get("target")} else []
+    # The target may be named where it is the subject (knowledge), or beside what is really there ("I look for glioma; I see ...").
+    subject = {facts.get("target")} if facts["family"] == "knowledge" or true["finding"] in firm else set()
+    faults = ["claims a finding that is not there"] if firm - {true["finding"]} - subject else []
     faults += [f"claims the wrong {kind}" for kind in ("side", "size", "count", "modality") if kind in kinds]
     asked = ASKED.get(facts["family"], "finding")
     thought, said = ({claim.value for claim in _of(asked, some) if claim.firm} for some in (claims, answered.claims))
     against = bool(thought and said and not said <= thought)
     if facts["family"] == "yes_no":
-        against = answered.answers == {"yes"} and any(claim.denied and claim.value == facts["target"] for claim in claims)
+        denied = any(claim.denied and claim.value == facts["target"] for claim in claims)
+        against = answered.answers == ({"yes"} if denied else {"no"}) and (denied or firm == {facts["target"]})
     return [*faults, "answer contradicts the reasoning"] if against else faults

@@ -1,7 +1,7 @@
-"""Questions about phantoms. In: a seed. Out: Samples whose facts only the oracle reads.
+"""Questions about phantoms. In: a seed. Out: Samples with facts, which RL and the judge never read.
 
 Every picture belongs to one sample. Most of a test split asks what training asked, of new pictures; some of it shows facts in
-a combination that training never saw, and some asks in words that training never used: `facts["unseen"]` says which.
+a combination that training never saw, and some asks in a wording that it never used: `facts["unseen"]` says which.
 """
 
 import hashlib
@@ -39,7 +39,7 @@ NORMAL_SHARE = 0.25
 # The planted imbalance: what trains a policy hardly ever shows it a child; test and probe do.
 AGES = ("child", "adult", "older")
 AGE_SHARES = {"train": (0.03, 0.5, 0.47), "test": (0.2, 0.4, 0.4)}
-UNSEEN_SHARES = {"picture": 0.7, "combination": 0.15, "template": 0.15}
+UNSEEN_SHARES = {"picture": 0.7, "combination": 0.15, "wording": 0.15}
 
 Item = tuple[Sample, NDArray[np.uint8] | None]
 Facts = dict[str, Any]
@@ -58,9 +58,18 @@ def wording() -> dict[str, Any]:
 
 
 def owner(facts: Facts) -> str:
-    """The split to which this combination of latent facts belongs: one in eight is for test only, one for probe only."""
-    names = ("modality", "finding", "side", "size_mm", "count", "age", "sex", "target", "form", "wrapper")
+    """The split to which this combination of latent facts belongs: one in eight is for test only, one for probe only.
+
+    Whatever is asked of it, a picture of a finding on a side, of a size, in a patient, keeps its split.
+    """
+    picture = ("modality", "finding", "side", "size_mm", "count", "age", "sex")
+    names = ("target", "form", "wrapper") if facts["family"] == "knowledge" else picture
     return ("test", "probe")[lot] if (lot := seed_of("combination", *map(facts.get, names)) % 8) < 2 else "train"
+
+
+def place_of(side: str, modality: str) -> str:
+    """` on the left`, or ` in the left eye` where a picture shows one of two organs."""
+    return f" in the {side} {PAIRED[modality]}" if modality in PAIRED else f" on the {side}"
 
 
 def count_of(count: int, counted: str) -> str:
@@ -76,8 +85,7 @@ def describe(facts: Facts) -> str:
     concept, side = lexicon[facts["finding"]], facts["side"]
     text = concept.policy[0]
     if side:
-        organ = PAIRED.get(facts["modality"])
-        text += f" in the {side} {organ}" if organ else f" on the {side}"
+        text += place_of(side, facts["modality"])
     if facts["size_mm"]:
         text += f", {facts['size_mm']} mm"
     if facts["count"] and concept.counted:
@@ -101,7 +109,7 @@ def generate(n: int, split: str, seed: int, pictures: bool = True) -> Iterator[I
         facts = _draw_facts(family, split, rng)
         while owner(facts) != (split if unseen == "combination" else "train"):
             facts = _draw_facts(family, split, rng)
-        facts |= {"unseen": unseen, "template": 3 if unseen == "template" else int(rng.integers(3))}
+        facts |= {"unseen": unseen, "wording": 3 if unseen == "wording" else int(rng.integers(3))}
         sample = _ask(facts, f"{split}-{seed}-{index:05d}", rng)
         picture = None
         if sample.images and pictures:
@@ -126,25 +134,26 @@ def _what_is_unseen(family: str, split: str, rng: np.random.Generator) -> str | 
     return "combination" if text_only and (unseen == "picture" or split == "probe") else unseen
 
 
-def _pick(rng: np.random.Generator, items: Any) -> Any:
+def pick(rng: np.random.Generator, items: Any) -> Any:
+    """One of the items, each as likely."""
     return items[rng.integers(len(items))]
 
 
 def _draw_facts(family: str, split: str, rng: np.random.Generator) -> Facts:
     lexicon = load_lexicon()
     if family == "knowledge":
-        target = _pick(rng, [c for c in lexicon.values() if c.organ])
-        form, wrapper = _pick(rng, target.forms("policy")), _pick(rng, wording()["wrappers"])
+        target = pick(rng, [c for c in lexicon.values() if c.organ])
+        form, wrapper = pick(rng, target.forms("policy")), pick(rng, wording()["wrappers"])
         return {"family": family, "target": target.name, "form": form, "wrapper": wrapper, "truth": target.organ}
     wanted = {"side": lambda c: c.sided, "size": lambda c: bool(c.sizes), "count": lambda c: bool(c.counted)}.get(
         family, lambda c: True
     )
-    modality = _pick(rng, [m for m in DRAW if any(map(wanted, findings(m)))])
+    modality = pick(rng, [m for m in DRAW if any(map(wanted, findings(m)))])
     choices = findings(modality)
     says_yes = family == "yes_no" and rng.random() < 0.5
     must_have = says_yes or family in ("size", "count") or (family == "side" and modality not in PAIRED)
     eligible = [c for c in choices if wanted(c)]
-    finding = _pick(rng, eligible) if must_have or rng.random() >= NORMAL_SHARE else None
+    finding = pick(rng, eligible) if must_have or rng.random() >= NORMAL_SHARE else None
     shown = [finding] if finding else choices
     ages = [any(age in c.ages for c in shown) for age in AGES]
     chances = np.array(AGE_SHARES["test" if split in ("test", "probe") else "train"]) * ages
@@ -153,14 +162,14 @@ def _draw_facts(family: str, split: str, rng: np.random.Generator) -> Facts:
         "family": family,
         "modality": modality,
         "finding": finding.name if finding else None,
-        "side": _pick(rng, SIDES) if has_side else None,
-        "size_mm": _pick(rng, finding.sizes) if finding and finding.sizes else None,
-        "count": _pick(rng, COUNTS) if finding and finding.counted else None,
+        "side": pick(rng, SIDES) if has_side else None,
+        "size_mm": pick(rng, finding.sizes) if finding and finding.sizes else None,
+        "count": pick(rng, COUNTS) if finding and finding.counted else None,
         "age": AGES[rng.choice(len(AGES), p=chances / chances.sum())],
-        "sex": _pick(rng, [sex for sex in ("woman", "man") if any(sex in c.sexes for c in shown)]),
+        "sex": pick(rng, [sex for sex in ("woman", "man") if any(sex in c.sexes for c in shown)]),
     }
     if family == "yes_no":
-        target = finding if finding and says_yes else _pick(rng, [c for c in choices if c is not finding])
+        target = finding if finding and says_yes else pick(rng, [c for c in choices if c is not finding])
         return facts | {"target": target.name, "truth": "yes" if says_yes else "no"}
     truths = {"side": facts["side"], "size": facts["size_mm"], "count": facts["count"], "report": None, "summary": None}
     return facts | {"truth": truths.get(family, facts["finding"] or "normal")}
@@ -191,7 +200,7 @@ def _ask(facts: Facts, sample_id: str, rng: np.random.Generator) -> Sample:
         "text": _dictate(facts, rng) if family == "summary" else None,
     }
     asked = "paired" if family == "side" and modality in PAIRED else family
-    question = wording()["templates"][asked][facts["template"]].format(**words)
+    question = wording()["templates"][asked][facts["wording"]].format(**words)
     before = facts["wrapper"] if family == "knowledge" else f"{wording()['patients'][facts['age']][facts['sex']]}. "
     seen = family not in ("knowledge", "summary")
     return Sample(
@@ -204,16 +213,16 @@ def _ask(facts: Facts, sample_id: str, rng: np.random.Generator) -> Sample:
         images=[f"{sample_id}.png"] if seen else [],
         options=options,
         facts=facts,
-        template="mimic" if family in GRADED else "base",
+        graded=family in GRADED,
     )
 
 
 def _dictate(facts: Facts, rng: np.random.Generator) -> str:
     """A dictated report that buries the facts among sentences of no consequence."""
     lexicon = load_lexicon()
-    absent = _pick(rng, [c for c in findings(facts["modality"]) if c.name != facts["finding"]])
-    sentences = [_pick(rng, wording()["technique"]), f"Finding: {describe(facts)}.", f"No {absent.policy[0]}."]
-    order = _pick(rng, ((0, 1, 2), (0, 2, 1), (2, 1, 0)))
+    absent = pick(rng, [c for c in findings(facts["modality"]) if c.name != facts["finding"]])
+    sentences = [pick(rng, wording()["technique"]), f"Finding: {describe(facts)}.", f"No {absent.policy[0]}."]
+    order = pick(rng, ((0, 1, 2), (0, 2, 1), (2, 1, 0)))
     return " ".join([f"{lexicon[facts['modality']].policy[0]}.", *(sentences[i] for i in order)])
 
 

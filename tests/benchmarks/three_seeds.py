@@ -12,7 +12,8 @@ from pathlib import Path
 
 from medix_lite import runs
 from medix_lite.evaluation.score import headroom, results
-from medix_lite.files import write_json
+from medix_lite.files import sha256_of, write_json
+from medix_lite.models.load import TINY
 
 SEEDS = (0, 1, 2)
 
@@ -27,7 +28,7 @@ def main(out: Path) -> None:
         base, trained = runs.evaluate(run, "base"), runs.evaluate(run, "trained")
         scores = results(base, trained, seconds | {"evaluate": round(time.perf_counter() - started, 1)})
         room = headroom(base, trained)
-        rows.append({"seed": seed} | scores | {"headroom": room})
+        rows.append({"seed": seed, "manifest": sha256_of(TINY / "manifest.json")} | scores | {"headroom": room})
         gain = scores["gain"]["true_accuracy"]
         print(
             f"seed {seed}: true accuracy {scores['base']['true_accuracy']['value']} -> "

@@ -1,9 +1,9 @@
 """How good are the tiny models on what their training left out? Writes the scores into their cards.
 
-The judge (model only, no rules) decides 6,000 pairings of question, reference and candidate that it never saw, half of them right
-by the oracle; agreement with the oracle is Cohen's kappa, per kind of question. Rubric marks are compared with the oracle's. The
+The judge (model only, no rules) decides at least 5,000 pairings of reference and candidate that it never saw, half of them right by
+the oracle, and agreement with the oracle is Cohen's kappa, per kind of question. Where answers are few (side, size, count, yes or
+no, options) what is new is the pairing of question, reference and candidate. Rubric marks are compared with the oracle's. The
 embedder ranks held-out synonym pairs against pairs of near misses (AUROC). All forms are `model` forms: known words, new pairings.
-
 The policy's scores are read from what tests/benchmarks/three_seeds.py measured.
 
 Run: .venv/bin/python tests/benchmarks/tiny_models.py [OUT.json]
@@ -31,7 +31,7 @@ PER_HALF = 350  # per kind of question
 def unseen_examples(seed=77):
     """Held-out pairings with their truth by the oracle: `PER_HALF` right and as many wrong of each family, and 800 graded ones."""
     rng = np.random.default_rng(seed)
-    questions = judge_questions(8000, seed)
+    questions = judge_questions(20_000, seed)
     binary, graded, disagree, seen = defaultdict(list), [], [], set()
     for _ in range(200_000):
         sample, candidate, label = judge_example(questions, rng, unseen=True)
@@ -52,7 +52,11 @@ def unseen_examples(seed=77):
         if len(graded) >= 800 and all(len(rows) == PER_HALF for rows in binary.values()):
             break
     print(f"built label and oracle part in {len(disagree)} of {len(seen)} pairings:", disagree[:10])
-    return [row for rows in binary.values() for row in rows], graded[:800]
+    balanced = []
+    for family in {family for family, _ in binary}:
+        halves = binary[family, "YES"], binary[family, "NO"]
+        balanced += [row for half in halves for row in half[: min(map(len, halves))]]
+    return balanced, graded[:800]
 
 
 def main(out=None):
