@@ -75,7 +75,8 @@ print("plus a constant:", ((rewards + 5 - (rewards + 5).mean()) / ((rewards + 5)
 #
 # ## 2. The settings
 # A LoRA adapter on the language layers; the vision tower is frozen. One optimizer step for each batch of rollouts. The published
-# learning rate (1e-6) was for full fine-tuning; LoRA barely moves at it.
+# learning rate (1e-6) was for full fine-tuning; LoRA barely moves at it. The rate falls to 0 along the run, and the KL penalty ties the
+# policy to the base: with a constant rate and less KL it also lost a little of what the base already answered.
 
 # %%
 print(f"{t.steps} steps, {t.prompts_per_step} prompts x {t.group_size} responses, learning rate {t.learning_rate}")
@@ -152,6 +153,7 @@ print("your turn:", with_null)
 # - Reward alone does not tell whether a policy got better: hold it against truth.
 #
 # **Differs from MediX-R1:** LoRA instead of full fine-tuning, a frozen vision tower, one update for each batch of rollouts, groups of 8
-# (5), 8 prompts a step (512 in a rollout batch), learning rate 3e-4 (1e-6), KL weight 0.02 (0.01 in its GRPO, none in its DAPO).
+# (5), 8 prompts a step (512 in a rollout batch), learning rate 3e-4 (1e-6) that falls to 0, KL weight 0.05
+# (0.01 in its GRPO, none in its DAPO).
 #
 # **Next:** [04 · Judge and evaluate](04_judge_evaluation.ipynb)

@@ -82,7 +82,7 @@ def grpo_config(profile: Profile, out: Path, seed: int, processor: Any) -> Any:
         max_grad_norm=t.max_grad_norm,
         optim="adamw_torch",
         weight_decay=0.01,
-        lr_scheduler_type="constant_with_warmup",
+        lr_scheduler_type="linear",
         warmup_steps=t.warmup_steps,
         bf16=not on_cpu,
         use_cpu=on_cpu,
