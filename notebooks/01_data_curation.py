@@ -62,7 +62,7 @@ shown: dict[str, dict[str, object]] = {}
 for s in splits["train"]:
     if s.images and not (s.facts and not s.facts["finding"]):
         shown.setdefault(str(s.modality), {}).setdefault((s.facts or {}).get("finding") or s.reference, s)
-chosen = [s for by_finding in shown.values() for s in list(by_finding.values())[:2]][:32]
+chosen = [s for by_finding in shown.values() for s in list(by_finding.values())[: 2 if len(shown) < 8 else 1]]
 if chosen:
     from IPython.display import Image
 

@@ -94,7 +94,7 @@ def answers(tmp_path_factory):
 def test_judge_score_and_reward_files(answers, tmp_path):
     files = ["--responses", answers / "responses.jsonl", "--samples", answers / "samples.jsonl"]
     assert medix("judge", *files, "--judge", "rules", "--out", tmp_path / "v.jsonl").returncode == 0
-    assert [row["verdict"] for row in read_jsonl(tmp_path / "v.jsonl")] == ["YES"] * 3 + ["NO"] * 3
+    assert [row["score"] for row in read_jsonl(tmp_path / "v.jsonl")] == [1.0] * 3 + [0.0] * 3
     assert medix("score", *files, "--judge", "rules", "--out", tmp_path / "s.json").returncode == 0
     assert read_json(tmp_path / "s.json")["accuracy"]["value"] == 0.5
     assert medix("reward", *files, "--out", tmp_path / "r.jsonl").returncode == 0
