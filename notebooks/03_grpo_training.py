@@ -76,7 +76,8 @@ print("plus a constant:", ((rewards + 5 - (rewards + 5).mean()) / ((rewards + 5)
 # ## 2. The settings
 # A LoRA adapter on the language layers; the vision tower is frozen. One optimizer step for each batch of rollouts. The published
 # learning rate (1e-6) was for full fine-tuning; LoRA barely moves at it. The rate falls to 0 along the run, and the KL penalty ties the
-# policy to the base: with a constant rate and less KL it also lost a little of what the base already answered.
+# policy to the base: with a constant rate and less KL it lost more of what the base already answered
+# (what it still loses stands in the README's table).
 
 # %%
 print(f"{t.steps} steps, {t.prompts_per_step} prompts x {t.group_size} responses, learning rate {t.learning_rate}")
