@@ -13,6 +13,7 @@ from .files import InputError, read_jsonl, write_jsonl
 from .modalities import MODALITIES
 
 OPTION_LABELS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+NUMBER_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
 class Sample(BaseModel):

@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..files import InputError, clear_write_errors, read_json, sha256_of
-from ..samples import Sample, content_id, open_image, read_samples, sample_from_row
+from ..samples import NUMBER_WORDS, Sample, content_id, open_image, read_samples, sample_from_row
 from .splits import seeded_order, split_by_group
 
 SPLITS = ("train", "test", "probe")
 POSSIBLE = "phantoms, bccd:PATH, pubmedqa:PATH, folder:PATH, hub:ID@REVISION"
 QUESTION_LINE = "\nQuestion: "
-NUMBER_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 MAX_XML_BYTES = 1_000_000
 BOX = ("xmin", "ymin", "xmax", "ymax")
 

@@ -1,7 +1,7 @@
 """Training examples of the tiny judge and embedder, labelled by how they are built (the oracle is not asked).
 
-They use the `model` forms of the lexicon, never the forms that only the oracle knows. One pairing in eight of question,
-reference and candidate is held out, so that the judge can be measured on pairings that it has not seen.
+They use the `model` forms of the lexicon, never the forms that only the oracle knows. One pairing in eight is held out
+(`is_held_out`), so that the judge can be measured on pairings that it has not seen.
 """
 
 from collections.abc import Sequence
@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from ..samples import OPTION_LABELS, Sample
+from ..samples import NUMBER_WORDS, OPTION_LABELS, Sample
 from ..tiny_world.lexicon import Concept, findings, load_lexicon
-from ..tiny_world.questions import COUNTS, GRADED, count_of, generate, pick, place_of, seed_of
+from ..tiny_world.phantoms import SIDES
+from ..tiny_world.questions import COUNTS, count_of, generate, pick, place_of, seed_of
 from .warmup import VAGUE
 
 Example = tuple[Sample, str, str]
@@ -41,7 +42,6 @@ JUNK = (
     "see picture",
     "all of the above",
 )
-NUMBER_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
 def judge_questions(n: int, seed: int) -> list[Sample]:
@@ -61,11 +61,10 @@ def judge_example(questions: Sequence[Sample], rng: Random, unseen: bool = False
         sample: Sample = pick(rng, questions)
         while sample.graded != graded:
             sample = pick(rng, questions)
-        facts = sample.facts or {}
-        if facts["family"] in GRADED:
+        if graded:
             example = _graded_example(sample, rng)
         else:
-            truth = load_lexicon().get(str(facts["truth"]))
+            truth = load_lexicon().get(str((sample.facts or {})["truth"]))
             if truth and not sample.options and rng.random() < P_OTHER_REFERENCE:
                 sample = sample.model_copy(update={"reference": _form(truth, rng)})
             right = rng.random() < 0.5
@@ -198,7 +197,7 @@ def _graded_example(sample: Sample, rng: Random) -> Example:
     else:
         text = pick(rng, ("an abnormality", "something abnormal"))
     if fate.get("side", 2) < 2:
-        side = facts["side"] if fate["side"] == 0 else _other(("left", "right"), facts["side"], rng)
+        side = facts["side"] if fate["side"] == 0 else _other(SIDES, facts["side"], rng)
         before = fate["finding"] < 2 and rng.random() < 0.3
         text = f"{side}-sided {text}" if before else text + place_of(side, facts["modality"])
     if fate.get("size_mm", 2) < 2:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..samples import OPTION_LABELS, Sample
 from ..tiny_world.lexicon import findings, load_lexicon
-from ..tiny_world.phantoms import DRAW, PAIRED
+from ..tiny_world.phantoms import DRAW, PAIRED, SIDES
 from ..tiny_world.questions import COUNTS, GRADED, describe, place_of, seed_of
 
 VAGUE = {
@@ -110,7 +110,7 @@ def _near_miss(facts: dict[str, Any], rng: np.random.Generator) -> tuple[dict[st
         return facts | {"finding": other([c.name for c in findings(facts["modality"])], facts["finding"])}, None
     if family == "size":
         return facts, other(lexicon[facts["finding"]].sizes, truth)
-    choices = {"yes_no": ("yes", "no"), "side": ("left", "right"), "count": COUNTS}
+    choices = {"yes_no": ("yes", "no"), "side": SIDES, "count": COUNTS}
     concept = lexicon.get(str(truth))
     near = concept.near_misses if concept and concept.near_misses else [c.name for c in findings(facts.get("modality"))]
     return facts, other(choices.get(family, near), truth)

@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import yaml
@@ -17,7 +17,7 @@ from PIL import Image
 
 from ..files import DATA, InputError, clear_write_errors
 from ..samples import Sample, content_id
-from .lexicon import findings, load_lexicon
+from .lexicon import Age, Sex, findings, load_lexicon
 from .phantoms import DRAW, FIELD_OF_VIEW, PAIRED, SIDES, draw
 
 SPLITS = ("train", "probe", "test", "warmup")
@@ -32,12 +32,14 @@ FAMILY_SHARES = {
     "report": 0.07,
     "summary": 0.06,
 }
+MEASURED = ("test", "probe")  # the splits that nothing learns from
 GRADED = ("report", "summary")  # by a rubric, not right or wrong
+TEXT_ONLY = ("knowledge", "summary")
 COUNTS = (1, 2, 3, 4)
 
 NORMAL_SHARE = 0.25
 # The planted imbalance: what trains a policy hardly ever shows it a child; test and probe do.
-AGES = ("child", "adult", "older")
+AGES: tuple[Age, ...] = get_args(Age)
 AGE_SHARES = {"train": (0.03, 0.5, 0.47), "test": (0.2, 0.4, 0.4)}
 UNSEEN_SHARES = {"picture": 0.7, "combination": 0.15, "wording": 0.15}
 
@@ -64,7 +66,7 @@ def owner(facts: Facts) -> str:
     """
     picture = ("modality", "finding", "side", "size_mm", "count", "age", "sex")
     names = ("target", "form", "wrapper") if facts["family"] == "knowledge" else picture
-    return ("test", "probe")[lot] if (lot := seed_of("combination", *map(facts.get, names)) % 8) < 2 else "train"
+    return MEASURED[lot] if (lot := seed_of("combination", *map(facts.get, names)) % 8) < 2 else "train"
 
 
 def place_of(side: str, modality: str) -> str:
@@ -126,12 +128,11 @@ def generate(n: int, split: str, seed: int, pictures: bool = True) -> Iterator[I
 
 
 def _what_is_unseen(family: str, split: str, rng: np.random.Generator) -> str | None:
-    if split not in ("test", "probe"):
+    if split not in MEASURED:
         return None
     unseen = list(UNSEEN_SHARES)[rng.choice(len(UNSEEN_SHARES), p=list(UNSEEN_SHARES.values()))]
     # Without a picture, an old combination in old words would be an old question.
-    text_only = family in ("knowledge", "summary")
-    return "combination" if text_only and (unseen == "picture" or split == "probe") else unseen
+    return "combination" if family in TEXT_ONLY and (unseen == "picture" or split == "probe") else unseen
 
 
 def pick(rng: np.random.Generator, items: Any) -> Any:
@@ -156,7 +157,7 @@ def _draw_facts(family: str, split: str, rng: np.random.Generator) -> Facts:
     finding = pick(rng, eligible) if must_have or rng.random() >= NORMAL_SHARE else None
     shown = [finding] if finding else choices
     ages = [any(age in c.ages for c in shown) for age in AGES]
-    chances = np.array(AGE_SHARES["test" if split in ("test", "probe") else "train"]) * ages
+    chances = np.array(AGE_SHARES["test" if split in MEASURED else "train"]) * ages
     has_side = modality in PAIRED or (finding is not None and finding.sided)
     facts: Facts = {
         "family": family,
@@ -166,7 +167,7 @@ def _draw_facts(family: str, split: str, rng: np.random.Generator) -> Facts:
         "size_mm": pick(rng, finding.sizes) if finding and finding.sizes else None,
         "count": pick(rng, COUNTS) if finding and finding.counted else None,
         "age": AGES[rng.choice(len(AGES), p=chances / chances.sum())],
-        "sex": pick(rng, [sex for sex in ("woman", "man") if any(sex in c.sexes for c in shown)]),
+        "sex": pick(rng, [sex for sex in get_args(Sex) if any(sex in c.sexes for c in shown)]),
     }
     if family == "yes_no":
         target = finding if finding and says_yes else pick(rng, [c for c in choices if c is not finding])
@@ -202,7 +203,7 @@ def _ask(facts: Facts, sample_id: str, rng: np.random.Generator) -> Sample:
     asked = "paired" if family == "side" and modality in PAIRED else family
     question = wording()["templates"][asked][facts["wording"]].format(**words)
     before = facts["wrapper"] if family == "knowledge" else f"{wording()['patients'][facts['age']][facts['sex']]}. "
-    seen = family not in ("knowledge", "summary")
+    seen = family not in TEXT_ONLY
     return Sample(
         id=sample_id,
         question=before + question,

@@ -62,18 +62,21 @@ def fit_and_predict(pictures, targets, test, classes, epochs):
         return torch.cat([model(part.float() / 255 - 0.5).argmax(1) for part in test.split(500)])
 
 
+def words_of(sample):
+    """A question without its patient, and its options in alphabetical order."""
+    return sample.question.split(". ", 1)[-1] + "|".join(sorted(sample.options or []))
+
+
 def text_prior(n):
     """Per family, the share of test references that the commonest training reference to the same words gets right."""
     by_text, by_family = defaultdict(Counter), defaultdict(Counter)
     for sample, _ in generate(n, "train", 0, pictures=False):
-        words = sample.question.split(". ", 1)[-1] + "|".join(sorted(sample.options or []))
-        by_text[words][sample.reference] += 1
+        by_text[words_of(sample)][sample.reference] += 1
         by_family[sample.facts["family"]][sample.reference] += 1
     hits = defaultdict(list)
     for sample, _ in generate(4000, "test", 0, pictures=False):
         family = sample.facts["family"]
-        words = sample.question.split(". ", 1)[-1] + "|".join(sorted(sample.options or []))
-        known = by_text.get(words) or by_family[family]
+        known = by_text.get(words_of(sample)) or by_family[family]
         hits[family].append(known.most_common(1)[0][0] == sample.reference)
     return {family: {"value": round(float(np.mean(rows)), 3), "n": len(rows)} for family, rows in sorted(hits.items())}
 

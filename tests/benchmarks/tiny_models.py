@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.metrics import cohen_kappa_score, roc_auc_score
 
-from medix_lite.files import REPOSITORY, read_json, sha256_of, write_json
+from medix_lite.files import REPOSITORY, read_json, sha256_of, write_json, write_text
 from medix_lite.judging.judges import judge_answers, make_judge
 from medix_lite.judging.templates import BASE, MIMIC
 from medix_lite.models.judge_data import judge_example, judge_questions, near_miss_pairs, synonym_pairs
@@ -106,8 +106,8 @@ def write_cards(result):
     for name, text in rows.items():
         path = TINY / name / "README.md"
         head, _, rest = path.read_text().partition("## Scores\n")
-        path.write_text(
-            f"{head}## Scores\n| measured | value |\n|---|---|\n{text}\n## Limits\n{rest.partition('## Limits' + chr(10))[2]}"
+        write_text(
+            path, f"{head}## Scores\n| measured | value |\n|---|---|\n{text}\n## Limits\n{rest.partition('## Limits' + chr(10))[2]}"
         )
 
 
