@@ -94,9 +94,6 @@ def build_tiny(
     out: Annotated[Path | None, typer.Option(help="Folder of the models; default: the shipped ones.")] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace models that are there, the frozen base included.")] = False,
     seed: SeedOption = 0,
-    policy_steps: Annotated[int, typer.Option(min=1)] = 2400,
-    judge_steps: Annotated[int, typer.Option(min=1)] = 1800,
-    pictures: Annotated[int, typer.Option(min=32, help="Warm-up samples.")] = 14000,
 ) -> None:
     """Build the three tiny models from scratch."""
     from .models.load import TINY
@@ -104,14 +101,7 @@ def build_tiny(
 
     if (out or TINY).exists() and not overwrite:
         raise InputError(f"{out or TINY} exists already; give another folder with --out, or add --overwrite")
-    made = build(
-        out or TINY,
-        seed=seed,
-        policy_steps=policy_steps,
-        judge_steps=judge_steps,
-        pictures=pictures,
-        progress=sys.stderr.isatty(),
-    )
+    made = build(out or TINY, seed=seed, progress=sys.stderr.isatty())
     typer.echo(f"{out or TINY}: {made['megabytes']} MB in {made['seconds']} s")
 
 

@@ -98,6 +98,8 @@ def describe(facts: Facts) -> str:
 def generate(n: int, split: str, seed: int, pictures: bool = True) -> Iterator[Item]:
     """`n` samples of a split with their pictures (None for text only, or for all without `pictures`), the same for the same seed.
 
+    No text-only question stands twice.
+
     Raises:
         InputError: the split is unknown.
     """
@@ -105,14 +107,20 @@ def generate(n: int, split: str, seed: int, pictures: bool = True) -> Iterator[I
         raise InputError(f"unknown split {split!r}; use one of {', '.join(SPLITS)}")
     rng = np.random.default_rng(seed_of("questions", split, seed))
     families, shares = list(FAMILY_SHARES), np.array(list(FAMILY_SHARES.values()))
+    told = set()  # without a picture, the same words twice are the same question twice
     for index in range(n):
-        family = families[rng.choice(len(families), p=shares)]
-        unseen = _what_is_unseen(family, split, rng)
-        facts = _draw_facts(family, split, rng)
-        while owner(facts) != (split if unseen == "combination" else "train"):
+        while True:
+            family = families[rng.choice(len(families), p=shares)]
+            unseen = _what_is_unseen(family, split, rng)
             facts = _draw_facts(family, split, rng)
-        facts |= {"unseen": unseen, "wording": 3 if unseen == "wording" else int(rng.integers(3))}
-        sample = _ask(facts, f"{split}-{seed}-{index:05d}", rng)
+            while owner(facts) != (split if unseen == "combination" else "train"):
+                facts = _draw_facts(family, split, rng)
+            facts |= {"unseen": unseen, "wording": 3 if unseen == "wording" else int(rng.integers(3))}
+            sample = _ask(facts, f"{split}-{seed}-{index:05d}", rng)
+            words = (sample.question, *sorted(sample.options or ()))
+            if sample.images or words not in told:
+                break
+        told.add(words)
         picture = None
         if sample.images and pictures:
             picture = draw(
