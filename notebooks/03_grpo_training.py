@@ -76,8 +76,7 @@ print("plus a constant:", ((rewards + 5 - (rewards + 5).mean()) / ((rewards + 5)
 # ## 2. The settings
 # A LoRA adapter on the language layers; the vision tower is frozen. One optimizer step for each batch of rollouts. The published
 # learning rate (1e-6) was for full fine-tuning; LoRA barely moves at it. The rate falls to 0 along the run, and the KL penalty ties the
-# policy to the base: with a constant rate and less KL it lost more of what the base already answered
-# (what it still loses stands in the README's table).
+# policy to the base, so that it keeps most of what the base already answered (how much it loses stands in the README's table).
 
 # %%
 print(f"{t.steps} steps, {t.prompts_per_step} prompts x {t.group_size} responses, learning rate {t.learning_rate}")
@@ -154,7 +153,7 @@ print("your turn:", with_null)
 # - Reward alone does not tell whether a policy got better: hold it against truth.
 #
 # **Differs from MediX-R1:** LoRA instead of full fine-tuning, a frozen vision tower, one update for each batch of rollouts, groups of 8
-# (5), 8 prompts a step (512 in a rollout batch), learning rate 3e-4 (1e-6) that falls to 0, KL weight 0.05
+# (5), 8 prompts a step (512 in a rollout batch), learning rate 5e-4 (1e-6) that falls to 0, KL weight 0.05
 # (0.01 in its GRPO, none in its DAPO).
 #
 # **Next:** [04 · Judge and evaluate](04_judge_evaluation.ipynb)

@@ -134,7 +134,7 @@ def train(module: Any, step_loss: Callable[[], Any], steps: int, *, lr: float, w
     return losses
 
 
-def learn_to_see(tower: Any, pixels: list[Any], facts: list[dict[str, Any]], rng: Any, steps: int, progress: bool) -> None:
+def learn_to_see(tower: Any, shown: list[tuple[Any, dict[str, Any]]], rng: Any, steps: int, progress: bool) -> None:
     """Pre-train a vision tower, with heads that are thrown away, to name finding, side, size and count of a picture.
 
     A backbone's vision tower is trained before its language model meets it; without that the policy's reasoning names a wrong
@@ -142,17 +142,14 @@ def learn_to_see(tower: Any, pixels: list[Any], facts: list[dict[str, Any]], rng
 
     Args:
         tower: vision tower of the policy, changed in place.
-        pixels: one (patches, values) tensor a picture.
-        facts: what each picture shows.
+        shown: of each picture its pixels, shape (patches, values), and the facts it was drawn from.
     """
     import torch
     from torch import nn
     from torch.nn.functional import cross_entropy
 
-    told = [
-        [(row["modality"], row["finding"]) for row in facts],
-        *([row[name] for row in facts] for name in ("side", "size_mm", "count")),
-    ]
+    told = [[(facts["modality"], facts["finding"]) for _, facts in shown]]
+    told += [[facts[name] for _, facts in shown] for name in ("side", "size_mm", "count")]
     names = [sorted({value for value in column if value is not None}, key=str) for column in told]
     targets = [
         torch.tensor([-100 if v is None else known.index(v) for v in column]) for column, known in zip(told, names, strict=True)
@@ -161,9 +158,9 @@ def learn_to_see(tower: Any, pixels: list[Any], facts: list[dict[str, Any]], rng
     heads = nn.ModuleList(nn.Linear(side * side // 4 * tower.config.out_hidden_size, len(known)) for known in names)
 
     def step_loss() -> Any:
-        chosen = rng.integers(len(pixels), size=64)
+        chosen = rng.integers(len(shown), size=64)
         grid = torch.tensor([[1, side, side]] * len(chosen))
-        seen = tower(torch.cat([pixels[i].float() for i in chosen]), grid).pooler_output.reshape(len(chosen), -1)
+        seen = tower(torch.cat([shown[i][0].float() for i in chosen]), grid).pooler_output.reshape(len(chosen), -1)
         sums = [cross_entropy(head(seen), target[chosen], reduction="sum") for head, target in zip(heads, targets, strict=True)]
         return sum(total / (target[chosen] >= 0).sum().clamp(min=1) for total, target in zip(sums, targets, strict=True))
 
@@ -189,7 +186,7 @@ def build_policy(
     image_token = tokenizer.convert_tokens_to_ids(VISION[2])
     model.set_attn_implementation(ATTENTION)
     shown = [(p, sample.facts or {}) for (sample, _), p in zip(items, pixels, strict=True) if p is not None]
-    learn_to_see(model.model.visual, *map(list, zip(*shown, strict=True)), rng, vision_steps, progress)
+    learn_to_see(model.model.visual, shown, rng, vision_steps, progress)
 
     def step_loss() -> Any:
         chosen = rng.integers(len(items), size=batch)
@@ -236,27 +233,28 @@ def build_judge(tokenizer: Any, seed: int, steps: int, batch: int = 128, progres
     model.set_attn_implementation(ATTENTION)
     questions = judge_questions(QUESTIONS, seed)
 
-    def step_loss() -> Any:
-        examples = [judge_example(questions, rng) for _ in range(batch)]
-        prompts = []
-        for sample, candidate, verdict in examples:
-            template = MIMIC if verdict.isdigit() else REWARD
-            prompts.append(
-                f"{START}user\n{render(template, sample, candidate, compact=True)}{END}\n{START}assistant\n{verdict}{END}"
-            )
+    def loss_of(prompts: list[str], right: list[bool]) -> Any:
         inputs = tokenizer(prompts, padding=True, padding_side="left", add_special_tokens=False, return_tensors="pt")
         ids, mask = inputs["input_ids"], inputs["attention_mask"]
         positions = (mask.cumsum(-1) - 1).clamp(min=0)
         hidden = model.model(input_ids=ids, attention_mask=mask, position_ids=positions).last_hidden_state
         # Reading along where the answer is right teaches which words go together; without it the judge stays at chance for long.
-        right = torch.tensor([verdict in ("YES", "5") for _, _, verdict in examples])
-        read = (mask[:, 1:-2].bool() & right[:, None]).nonzero(as_tuple=True)
+        read = (mask[:, 1:-2].bool() & torch.tensor(right)[:, None]).nonzero(as_tuple=True)
 
         def loss_at(states: Any, targets: Any) -> Any:
             return cross_entropy(model.lm_head(states), targets)
 
         reading = loss_at(hidden[:, :-3][read], ids[:, 1:-2][read])
         return loss_at(hidden[:, -3], ids[:, -2]) + 0.1 * loss_at(hidden[:, -2], ids[:, -1]) + 0.5 * reading
+
+    def step_loss() -> Any:
+        rows = []
+        for sample, candidate, verdict in (judge_example(questions, rng) for _ in range(batch)):
+            prompt = render(MIMIC if verdict.isdigit() else REWARD, sample, candidate, compact=True)
+            rows.append((f"{START}user\n{prompt}{END}\n{START}assistant\n{verdict}{END}", verdict in ("YES", "5")))
+        rows.sort(key=lambda row: len(row[0]))  # the short half of a batch is not padded to the long one
+        halves = rows[: batch // 2], rows[batch // 2 :]
+        return sum(loss_of([text for text, _ in half], [right for _, right in half]) for half in halves) / len(halves)
 
     train(model, step_loss, steps, lr=1e-3, what="judge", progress=progress)
     model.generation_config.update(eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id, do_sample=False)
@@ -311,7 +309,7 @@ def build_tiny(
     seed: int = 0,
     vision_steps: int = 1400,
     policy_steps: int = 2600,
-    judge_steps: int = 1300,
+    judge_steps: int = 1800,
     pictures: int = 24000,
     progress: bool = True,
 ) -> dict[str, Any]:
