@@ -47,10 +47,10 @@ lint: .venv/.dev
 notebooks: .venv/.base
 	$(BIN)/jupytext --update --to ipynb notebooks/*.py
 
-# Executes the notebooks as a reader would and keeps their outputs and figures.
+# Executes the notebooks as a reader would and keeps their outputs and figures; without the libraries' warnings, which name this machine.
 publish: notebooks
 	rm -rf runs/course
-	$(BIN)/jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False notebooks/[0-9]*.ipynb
+	PYTHONWARNINGS=ignore $(BIN)/jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False notebooks/[0-9]*.ipynb
 	cp runs/course/figures/*.png figures/
 
 # The environment. A stamp file is newer than the requirements it was made from.
