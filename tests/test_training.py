@@ -44,7 +44,7 @@ def test_every_setting_of_the_config_that_matters_is_ours(tmp_path):
 
     profile = load_profile("tiny-cpu")
     config = grpo_config(profile, tmp_path, 5, load_policy()[1])
-    assert (config.learning_rate, config.beta, config.seed, config.data_seed) == (3e-4, profile.training.beta, 5, 5)
+    assert (config.learning_rate, config.beta, config.seed, config.data_seed) == (5e-4, profile.training.beta, 5, 5)
     assert not config.bf16
     assert config.use_cpu
     assert not config.gradient_checkpointing
