@@ -2,22 +2,21 @@
 
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from .files import InputError
+from .files import InputError, write_json, write_jsonl
 
-app = typer.Typer(
-    add_completion=False,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    help="The course that teaches open-ended medical RL by running it.",
-)
+ABOUT = "The course that teaches open-ended medical RL by running it."
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=ABOUT)
 
 ProfileOption = Annotated[str, typer.Option(help="Name of a profile, or path of a YAML file.")]
-SourceOption = Annotated[str, typer.Option(help="phantoms, bccd:PATH, pubmedqa:PATH or folder:PATH.")]
+SOURCES = "phantoms, bccd:PATH, pubmedqa:PATH, folder:PATH, parquet:PATH, mcq:PATH or hub:ID@COMMIT"
+SourceOption = Annotated[str, typer.Option(help=f"{SOURCES}.")]
+SeveralSources = Annotated[list[str] | None, typer.Option(help=f"{SOURCES}; may be repeated. Default: phantoms.")]
 SeedOption = Annotated[int, typer.Option(help="Seed of data, training and sampling.")]
 JudgeOption = Annotated[str, typer.Option(help="rules, tiny, openai:MODEL@URL, or model-only:J; empty: the profile's.")]
 SettingsOption = Annotated[str, typer.Option(help="Profile settings to change, such as training.steps=40,data.test=100.")]
@@ -37,10 +36,11 @@ def run(
     resume: Annotated[bool, typer.Option(help="Go on with a run folder that exists.")] = False,
 ) -> None:
     """Run the notebooks under papermill, the same as by hand, and write the report."""
+    from .profiles import parse_pairs
     from .runner import run_notebooks
 
     own: dict[str, Any] = {"profile": profile, "source": source, "seed": seed, "judge": judge, "settings": settings}
-    given = parse_parameters(parameter or [])
+    given = parse_pairs(parameter or [], "parameter")
     own |= {name: given.pop(name) for name in list(given) if name in own}
     if not isinstance(own["seed"], int):
         raise InputError(f"parameter 'seed' must be a whole number, not {own['seed']!r}")
@@ -50,43 +50,44 @@ def run(
     typer.echo(f"run folder: {out}" + (f", report: {out / 'report.html'}" if (out / "report.html").exists() else ""))
 
 
-def parse_parameters(pairs: list[str]) -> dict[str, Any]:
-    """`["n=3", "name=x"]` as a dictionary with YAML values.
-
-    Raises:
-        InputError: a pair has no `=`.
-    """
-    import yaml
-
-    values = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not equals:
-            raise InputError(f"parameter {pair!r} is not of the form name=value")
-        try:
-            values[name] = value if name == "settings" else yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise InputError(f"parameter {pair!r} has a value that cannot be read") from error
-    return values
-
-
 @app.command()
 def curate(
     out: OutOption,
     profile: ProfileOption = "tiny-cpu",
-    source: SourceOption = "phantoms",
+    source: SeveralSources = None,
+    benchmark: Annotated[list[str] | None, typer.Option(help="A source that training must not hold; may be repeated.")] = None,
     seed: SeedOption = 0,
     settings: SettingsOption = "",
+    limit: Annotated[int | None, typer.Option(min=1, help="Read at most so many rows of each source.")] = None,
+    allow_burned_in: Annotated[bool, typer.Option(help="Take DICOM files that say text is burned into them.")] = False,
+    allow_mixed_licences: Annotated[bool, typer.Option(help="Mix sources whose licences do not allow it.")] = False,
 ) -> None:
-    """Turn a source into checked train, probe and test samples with a data set card."""
+    """Turn sources into checked train, probe and test samples with a card and a report; goes on where it was stopped."""
     from .curation.curate import curate as curate_source
-    from .profiles import load_profile
-    from .runs import parse_settings
+    from .profiles import load_profile, parse_settings
 
     p = load_profile(profile, parse_settings(settings))
-    report = curate_source(source, out, sizes=p.data.model_dump(), seed=seed, image_size=p.image_size)
-    for split, counts in report["counts"].items():
-        typer.echo(f"{split}: {counts['kept']} kept, {counts['rejected']} rejected")
+    sizes, sources, benchmarks = p.data.model_dump(), source or ["phantoms"], benchmark or []
+    allowed = {"allow_burned_in": allow_burned_in, "allow_mixed_licences": allow_mixed_licences}
+    report = curate_source(
+        sources, out, sizes=sizes, seed=seed, image_size=p.image_size, benchmarks=benchmarks, limit=limit, **allowed
+    )
+    counts = report["counts"]
+    typer.echo(f"{counts['in']} rows read = {counts['kept']} kept + {counts['rejected']} rejected; {report['leaks']} leaks")
+    for split, numbers in counts["splits"].items():
+        typer.echo(f"{split}: {numbers['drawn']} drawn of {numbers['kept']}")
+    typer.echo(f"report: {out / 'curation.html'}")
+
+
+@app.command()
+def fetch(
+    name: Annotated[str, typer.Argument(help="bccd or pubmedqa.")],
+    out: Annotated[Path, typer.Option(help="Folder to make.")],
+) -> None:
+    """Download a public data set at a pinned commit and check its hash. Needs a network."""
+    from .curation.fetch import fetch as fetch_data_set
+
+    typer.echo(f"source: {name}:{fetch_data_set(name, out)}")
 
 
 @app.command("build-tiny")
@@ -138,15 +139,14 @@ def generate(
     """Generate responses to a samples file; goes on where an earlier call stopped."""
     from tqdm import tqdm
 
-    from .profiles import load_profile
-    from .runs import ask_policy, parse_settings, prepare_device
+    from .profiles import load_profile, parse_settings
+    from .runs import ask_policy, prepare_device
     from .samples import read_samples
 
     p = load_profile(profile, parse_settings(settings))
     questions = read_samples(samples)
     prepare_device(p)
-    bar = lambda batches: tqdm(batches, disable=None)  # noqa: E731
-    rows = ask_policy(p, questions, out, adapter=adapter, copies=copies, seed=seed, progress=bar)
+    rows = ask_policy(p, questions, out, adapter=adapter, copies=copies, seed=seed, progress=partial(tqdm, disable=None))
     typer.echo(f"{out}: {len(rows)} responses")
 
 
@@ -166,7 +166,6 @@ def judge(
 ) -> None:
     """Judge the answers of a responses file against their references."""
     from .evaluation.files import join_responses
-    from .files import write_jsonl
     from .judging.judges import judge_answers, make_judge
     from .judging.templates import TEMPLATES
 
@@ -189,11 +188,9 @@ def score(
 ) -> None:
     """Score a responses file, whoever made it: accuracy with its interval, format, modality, unscored."""
     from .evaluation.files import score_file
-    from .files import write_json
     from .judging.judges import make_judge
 
-    if out:
-        refuse_existing(out)
+    refuse_existing(out)
     scores = score_file(responses, samples, make_judge(judge))
     if out:
         write_json(out, scores)
@@ -211,16 +208,14 @@ def reward(
 ) -> None:
     """Compute the composite reward of every response in a file."""
     from .evaluation.files import join_responses, read_texts
-    from .files import write_jsonl
     from .judging.judges import make_judge
     from .models.load import load_embedder
     from .rewards.composite import score_responses
 
     refuse_existing(out)
     keys, questions, _ = join_responses(responses, samples)
-    rewards, _ = score_responses(
-        questions, read_texts(responses), make_judge(judge), load_embedder(), preset, [index for _, index in keys]
-    )
+    indices, texts = [index for _, index in keys], read_texts(responses)
+    rewards, _ = score_responses(questions, texts, make_judge(judge), load_embedder(), preset, indices)
     write_jsonl(out, (r.model_dump() for r in rewards))
     totals = [r.total for r in rewards if r.total is not None]
     mean = f"mean {sum(totals) / len(totals):.3f}" if totals else "no mean"
@@ -242,13 +237,13 @@ def doctor(profile: ProfileOption = "tiny-cpu") -> None:
     typer.echo(f"profile {p.name}: ready")
 
 
-def refuse_existing(out: Path) -> None:
+def refuse_existing(out: Path | None) -> None:
     """Results are never written over.
 
     Raises:
         InputError: the file is there already.
     """
-    if out.exists():
+    if out and out.exists():
         raise InputError(f"{out} exists already; choose another file, or delete it")
 
 
@@ -256,15 +251,12 @@ def main() -> None:
     """Entry point: one clear line for what the user can mend."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
-        app()
+        return app()
     except InputError as error:
-        sys.exit(_fail(str(error)))
+        message = str(error)
     except OSError as error:
-        sys.exit(_fail(f"{error.strerror or error}: {error.filename or 'a file'}; free space, mend the path or choose another"))
+        message = f"{error.strerror or error}: {error.filename or 'a file'}; free space, mend the path or choose another"
     except KeyboardInterrupt:
-        sys.exit(_fail("stopped; run the same command again (with --resume) to go on"))
-
-
-def _fail(message: str) -> int:
+        message = "stopped; run the same command again (with --resume) to go on"
     print(f"medix-lite: {' '.join(message.split())}", file=sys.stderr)
-    return 2
+    sys.exit(2)

@@ -1,5 +1,6 @@
 """Figures. In: what a run measured. Out: a matplotlib figure with one message, readable in grey."""
 
+import base64
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
-from .evaluation.score import METRICS
+from .evaluation.statistics import METRICS
 from .files import clear_write_errors
 from .responses import parse_response
 from .rewards.composite import Reward
@@ -18,13 +19,8 @@ from .samples import Sample
 
 DARK, LIGHT, MID = "#1f3a5f", "#e07b39", "#7a8ca3"
 SIGNALS = ("accuracy", "semantic", "format", "modality")
-NAMES = {
-    "true_accuracy": "true accuracy\n(oracle)",
-    "judged_accuracy": "judged\naccuracy",
-    "pass_at_8": "pass@8\n(sampled)",
-    "format": "format",
-    "modality": "modality",
-}
+NAMES = {"true_accuracy": "true accuracy\n(oracle)", "judged_accuracy": "judged\naccuracy", "pass_at_8": "pass@8\n(sampled)"}
+PANELS = {"by_modality": "modality", "by_kind": "kind of question", "by_source": "source", "by_length": "length of the reference"}
 
 
 def save(figure: Figure, path: Path) -> Path:
@@ -34,6 +30,34 @@ def save(figure: Figure, path: Path) -> Path:
         figure.savefig(path, dpi=110, bbox_inches="tight", metadata={"Software": None})
     plt.close(figure)
     return path
+
+
+def data_url(path: Path) -> str:
+    """A PNG file as a URL that holds it, for a page that opens without a network."""
+    return "data:image/png;base64," + base64.b64encode(Path(path).read_bytes()).decode()
+
+
+def curation_counts(report: dict[str, Any]) -> Figure:
+    """Shares of each split by modality, kind of question, source and length of the reference, from a curation report."""
+    splits = [split for split, counts in report["counts"]["splits"].items() if counts["drawn"]]
+    tables = {name: report.get(name, {}) for name in PANELS}
+    values = {name: list(dict.fromkeys(v for split in splits for v in tables[name][split]))[:18] for name in PANELS}
+    heights = [max(map(len, (values[a], values[b]))) + 2 for a, b in (("by_modality", "by_kind"), ("by_source", "by_length"))]
+    figure, axes = plt.subplots(2, 2, figsize=(11, 0.32 * sum(heights) + 1), height_ratios=heights)
+    for axis, (name, title) in zip(axes.flat, PANELS.items(), strict=True):
+        for offset, (split, colour, hatch) in enumerate(zip(splits, (DARK, LIGHT, MID), ("", "//", ".."), strict=False)):
+            n = sum(tables[name][split].values())
+            shares = [tables[name][split].get(value, 0) / n for value in values[name]]
+            places = np.arange(len(values[name])) + (offset - (len(splits) - 1) / 2) * 0.27
+            axis.barh(places, shares, 0.27, color=colour, hatch=hatch, edgecolor="white", label=f"{split} (n = {n})")
+        axis.set_yticks(range(len(values[name])), values[name], fontsize=8, parse_math=False)
+        axis.invert_yaxis()
+        axis.set_title(title, fontsize=10)
+        axis.set_xlabel("share of the split", fontsize=8)
+    labelled = axes[0, 0].get_legend_handles_labels()
+    figure.legend(*labelled, fontsize=8, frameon=False, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0))
+    figure.tight_layout()
+    return figure
 
 
 def gallery(samples: Sequence[Sample], columns: int = 6) -> Figure:
@@ -73,52 +97,38 @@ def reward_anatomy(texts: Sequence[str], rewards: Sequence[Reward], weights: dic
 
 def training_curves(rows: Sequence[dict[str, Any]], probe_n: int, max_tokens: int, smooth: int = 10) -> Figure:
     """Six panels over training steps: reward, signals, accuracy on the probe (`probe_n` questions), entropy, length, gradient."""
-    steps = [row for row in rows if "reward" in row]
     figure, axes = plt.subplots(2, 3, figsize=(12, 6), sharex=True)
+    (total, signals, accuracy), (entropy, length, gradient) = axes
 
-    def line(axis: Any, key: str, label: str | None = None, **style: Any) -> None:
-        points = [(row["step"], row[key]) for row in steps if row.get(key) is not None]
+    def line(axis: Any, key: str, window: int = smooth, **style: Any) -> None:
+        points = [(row["step"], row[key]) for row in rows if row.get(key) is not None]
         if not points:
             return
         x, y = np.array(points, dtype=float).T
-        window = min(smooth, len(y))
-        axis.plot(x[window - 1 :], np.convolve(y, np.ones(window) / window, mode="valid"), label=label, **style)
+        window = min(window, len(y))
+        axis.plot(x[window - 1 :], np.convolve(y, np.ones(window) / window, mode="valid"), **style)
 
-    line(axes[0, 0], "reward", color=DARK)
-    axes[0, 0].set_title("total reward")
-    for signal, style in zip(SIGNALS, ("-", "--", ":", "-."), strict=True):
-        line(axes[0, 1], f"signal/{signal}", signal, linestyle=style)
-    axes[0, 1].set_title("each signal")
-    for key, label, style in (
-        ("probe/true_accuracy", "true (oracle)", "o-"),
-        ("probe/judged_accuracy", "judged", "s--"),
-    ):
-        points = [(row["step"], row[key]) for row in rows if row.get(key) is not None]
-        if points:
-            axes[0, 2].plot(*np.array(points, dtype=float).T, style, markersize=4, label=label)
-    axes[0, 2].set_title("accuracy on the probe, greedy")
-    for axis in (axes[0, 1], axes[0, 2]):
-        axis.legend(fontsize=8, frameon=False)
-    for axis, key, title in (
-        (axes[1, 0], "entropy", "entropy (nats per token)"),
-        (axes[1, 1], "completion_tokens", "length (tokens)"),
-        (axes[1, 2], "grad_norm", "gradient norm"),
-    ):
+    for signal, dashes in zip(SIGNALS, ("-", "--", ":", "-."), strict=True):
+        line(signals, f"signal/{signal}", linestyle=dashes, label=signal)
+    line(accuracy, "probe/true_accuracy", 1, linestyle="-", marker="o", markersize=4, label="true (oracle)")
+    line(accuracy, "probe/judged_accuracy", 1, linestyle="--", marker="s", markersize=4, label="judged")
+    for axis, key in ((total, "reward"), (entropy, "entropy"), (length, "completion_tokens"), (gradient, "grad_norm")):
         line(axis, key, color=DARK)
+    titles = ["total reward", "each signal", "accuracy on the probe, greedy"]
+    titles += ["entropy (nats per token)", "length (tokens)", "gradient norm"]
+    highest = (1.02, 1.02, 1.02, None, max_tokens, None)
+    for axis, title, top in zip(axes.flat, titles, highest, strict=True):
         axis.set_title(title)
-        axis.set_xlabel("training step")
-    for axis in axes[0]:
-        axis.set_ylim(0, 1.02)
-    axes[1, 0].set_ylim(bottom=0)
-    axes[1, 1].set_ylim(0, max_tokens)
-    axes[1, 2].set_ylim(bottom=0)
-    axes[0, 0].set_ylabel("mean over responses")
-    axes[0, 2].set_ylabel(f"share right of n = {probe_n}")
-    for axis in axes.flat:
+        axis.set_ylim(0, top)
         axis.grid(alpha=0.3)
-    figure.text(
-        0.5, -0.02, f"Lines are moving means of {smooth} steps; the probe has {probe_n} questions.", ha="center", fontsize=9
-    )
+    for axis in axes[1]:
+        axis.set_xlabel("training step")
+    for axis in (signals, accuracy):
+        axis.legend(fontsize=8, frameon=False)
+    total.set_ylabel("mean over responses")
+    accuracy.set_ylabel(f"share right of n = {probe_n}")
+    note = f"Lines are moving means of {smooth} steps; the probe has {probe_n} questions."
+    figure.text(0.5, -0.02, note, ha="center", fontsize=9)
     figure.tight_layout()
     return figure
 
@@ -135,14 +145,14 @@ def base_against_trained(scores: dict[str, Any]) -> Figure:
         axis.bar(places, values, 0.38, yerr=errors, capsize=3, color=colour, hatch=hatch, edgecolor="white", label=which)
         for place, value, high in zip(places, values, limits[:, 1], strict=True):
             axis.text(place, high + 0.015, f"{value:.2f}", ha="center", fontsize=8)
-    axis.set_xticks(range(len(metrics)), [NAMES[metric] for metric in metrics], fontsize=9)
+    axis.set_xticks(range(len(metrics)), [NAMES.get(metric, metric) for metric in metrics], fontsize=9)
     axis.set_ylim(0, 1.14)
     axis.set_ylabel(f"share of {scores['base']['n']} questions, 95% intervals", fontsize=8)
     axis.legend(frameon=False, ncols=2, loc="upper center", bbox_to_anchor=(0.5, 1.13))
     headline = metrics[0]
     before, after = scores["base"][headline]["value"], scores["trained"][headline]["value"]
     gain, (low, high) = scores["gain"][headline]["value"], scores["gain"][headline]["ci95"]
-    name = NAMES[headline].splitlines()[0].capitalize()
+    name = NAMES.get(headline, headline).splitlines()[0].capitalize()
     found = f"{name} {before:.2f} before RL, {after:.2f} after: paired gain {gain:+.2f}, 95% [{low:+.2f}, {high:+.2f}]"
     figure.text(0.5, -0.06, found, ha="center", fontsize=9)
     return figure

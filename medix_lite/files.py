@@ -26,20 +26,26 @@ def clear_write_errors(path: Path | str) -> Iterator[None]:
         raise InputError(f"cannot write {path}: {reason}; free space or choose another folder") from error
 
 
-def write_text(path: Path | str, text: str) -> None:
-    """Write aside, then rename: a reader sees the old file or the whole new one, never half."""
+@contextmanager
+def write_aside(path: Path | str) -> Iterator[Path]:
+    """A file to write first, which then becomes `path`: a reader sees the old file or the whole new one, never half."""
     path = Path(path)
     aside = path.with_name(f".{path.name}.{os.getpid()}.part")
     with clear_write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with aside.open("w", encoding="utf-8") as handle:
-                handle.write(text)
-                handle.flush()
-                os.fsync(handle.fileno())
+            yield aside
             aside.replace(path)
         finally:
             aside.unlink(missing_ok=True)
+
+
+def write_text(path: Path | str, text: str) -> None:
+    """Write a text in UTF-8, atomically."""
+    with write_aside(path) as aside, aside.open("w", encoding="utf-8") as handle:
+        handle.write(text)
+        handle.flush()
+        os.fsync(handle.fileno())
 
 
 def write_json(path: Path | str, value: Any) -> None:
@@ -105,13 +111,25 @@ def read_jsonl(path: Path | str, *, torn_last_line: bool = False) -> list[dict[s
         if not line.strip() or (torn_last_line and number == len(lines) and not _is_whole_row(line)):
             continue
         try:
-            row = _parse_json(line)
+            rows.append(parse_row(line))
         except ValueError as error:
-            raise InputError(f"{path}, line {number}: not valid JSON ({error}); mend or delete that line") from error
-        if not isinstance(row, dict):
-            raise InputError(f"{path}, line {number}: expected a JSON object, found {type(row).__name__}")
-        rows.append(row)
+            raise InputError(f"{path}, line {number}: {error}; mend or delete that line") from error
     return rows
+
+
+def parse_row(line: bytes) -> dict[str, Any]:
+    """The object in one line of a JSONL file.
+
+    Raises:
+        ValueError: the line is not JSON, or not an object.
+    """
+    try:
+        row = _parse_json(line)
+    except ValueError as error:
+        raise ValueError(f"not valid JSON ({error})") from error
+    if not isinstance(row, dict):
+        raise ValueError(f"expected a JSON object, found {type(row).__name__}")
+    return row
 
 
 def json_line(row: dict[str, Any]) -> str:
@@ -142,9 +160,10 @@ def _parse_json(content: bytes) -> Any:
 
 def _is_whole_row(line: bytes) -> bool:
     try:
-        return isinstance(_parse_json(line), dict)
+        parse_row(line)
     except ValueError:
         return False
+    return True
 
 
 def sha256_of(path: Path | str) -> str:

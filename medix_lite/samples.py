@@ -1,6 +1,8 @@
 """`Sample`: one question with its reference answer. The first noun; everything starts here."""
 
 import hashlib
+import io
+import math
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,6 +15,7 @@ from .files import InputError, read_jsonl, write_jsonl
 from .modalities import MODALITIES
 
 OPTION_LABELS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+MAX_PIXELS = 100_000_000
 NUMBER_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
@@ -106,13 +109,14 @@ def read_samples(path: Path | str) -> list[Sample]:
 def write_samples(path: Path | str, samples: Iterable[Sample]) -> None:
     """Write samples as JSONL; image paths are stored relative to the file where they lie below its folder."""
     folder = Path(path).parent.resolve()
+    write_jsonl(path, (sample_row(sample, folder) for sample in samples))
 
-    def row(sample: Sample) -> dict[str, Any]:
-        images = [Path(image) for image in sample.images]
-        inside = [str(i.relative_to(folder)) if i.is_relative_to(folder) else str(i) for i in images]
-        return sample.model_dump() | {"images": inside}
 
-    write_jsonl(path, (row(sample) for sample in samples))
+def sample_row(sample: Sample, folder: Path) -> dict[str, Any]:
+    """The row of a samples file in `folder` (absolute)."""
+    images = [Path(image) for image in sample.images]
+    inside = [str(i.relative_to(folder)) if i.is_relative_to(folder) else str(i) for i in images]
+    return sample.model_dump() | {"images": inside}
 
 
 def open_image(path: Path | str, size: int | None = None) -> Image.Image:
@@ -121,20 +125,37 @@ def open_image(path: Path | str, size: int | None = None) -> Image.Image:
     Pixels of 16 bits, as medical PNG and TIFF files have, are scaled to 8 (Pillow alone clips nearly all to white).
 
     Raises:
-        InputError: the file is missing, empty or does not decode.
+        InputError: the file is missing, empty or does not decode, or its header promises more than 100 million pixels.
     """
     try:
-        if Path(path).stat().st_size == 0:
+        content = Path(path).read_bytes()
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from error
+    return decode_image(content, path, size)
+
+
+def decode_image(content: bytes, name: Path | str, size: int | None = None) -> Image.Image:
+    """As `open_image`, from the bytes of a picture file; `name` is how an error calls it."""
+    try:
+        if not content:
             raise OSError("the file is empty")
-        with Image.open(path) as image:
+        with Image.open(io.BytesIO(content)) as image:
+            if math.prod(image.size) > MAX_PIXELS:
+                raise OSError(f"{image.width} x {image.height} pixels are more than {MAX_PIXELS}")
             if image.mode.startswith("I;16"):
                 picture = image.convert("I").point(lambda value: value / 257).convert("L").convert("RGB")
             else:
                 picture = image.convert("RGB")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        reason = getattr(error, "strerror", None) or str(error).removesuffix(f" {str(path)!r}")
-        raise InputError(f"cannot read image {path}: {reason}; replace the file or remove its sample") from error
+    # Pillow's decoders raise nearly everything on a damaged file.
+    except Exception as error:
+        raise _unreadable(name, error) from error
     return picture if size is None else picture.resize((size, size), Image.Resampling.BICUBIC)
+
+
+def _unreadable(name: Path | str, error: Exception) -> InputError:
+    # Pillow names its buffer by an address, which would make two runs differ.
+    reason = getattr(error, "strerror", None) or " ".join(str(error).split()).partition(" <_io")[0]
+    return InputError(f"cannot read image {name}: {reason}; replace the file or remove its sample")
 
 
 def content_id(*parts: str) -> str:

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from medix_lite.files import DATA, InputError
 from medix_lite.judging.judges import Judge, Reply, check_server, judge_answers, make_judge, openai_judge
 from medix_lite.judging.templates import BASE, MIMIC, REWARD, parse_reply, render, strip_reasoning
-from medix_lite.judging.text import is_negated, normalise, quantities, read_quantity, sides
 from medix_lite.judging.verdicts import decide_by_rules
 from medix_lite.samples import Sample
+from medix_lite.text import is_negated, normalise, quantities, read_quantity, sides
 
 OPTIONS = ["pneumonia", "pleural effusion", "pneumothorax", "no abnormality"]
 WRITABLE = st.text(max_size=60)

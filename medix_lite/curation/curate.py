@@ -1,80 +1,225 @@
-"""Curation: a source in; samples by split, the rejected rows, the counts and a data set card out."""
+"""Curation: sources in; samples by split, every rejected row with its reason, counts, card and report out.
 
-from collections import Counter
-from collections.abc import Iterable
+First each row is examined by itself, a thousand at a time into `out/.work`, where a killed run goes on. Then the fingerprints
+of all rows are held against each other, and last the rows are read once more and written. Only fingerprints stay in memory.
+"""
+
+import re
+import shutil
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from itertools import chain, count, islice, takewhile
 from pathlib import Path
 from typing import Any
 
-from ..files import InputError, read_json, sha256_of, write_json, write_jsonl, write_text
-from ..samples import Sample, write_samples
-from .checks import check_samples
-from .sources import ABOUT, SPLITS, About, fingerprint, parse_spec, read_source
-from .splits import check_no_leak
+from tqdm import tqdm
 
-NOTICE = "Research and education only, not for clinical use."
+from ..figures import curation_counts, data_url, save
+from ..files import (
+    InputError,
+    clear_write_errors,
+    json_line,
+    read_json,
+    read_jsonl,
+    sha256_of,
+    write_aside,
+    write_json,
+    write_jsonl,
+)
+from ..samples import Sample
+from .checks import check_row
+from .duplicates import fingerprint_of, hash_of
+from .leakage import TextIndex
+from .licences import licence_of_mix
+from .outputs import split_writers, write_card, write_html
+from .pictures import Looking, look_at
+from .rows import Row
+from .sift import BENCHMARK, Sifted, load_table, sift
+from .sources import ABOUT, fingerprint, licence_of, parse_spec, read_source
+from .splits import SPLITS
+
+SHARD = 1_000  # rows that a kill can lose
+LENGTHS = {"1 word": 1, "2-3 words": 3, "4-8 words": 8, "9-20 words": 20, "more": 10**9}
 
 
-def curate(source: str, out: Path, *, sizes: dict[str, int], seed: int, image_size: int | None) -> dict[str, Any]:
-    """Load, check and write a source; returns what `curation.json` holds.
+def curate(
+    sources: str | Sequence[str],
+    out: Path,
+    *,
+    sizes: dict[str, int],
+    seed: int,
+    image_size: int | None,
+    benchmarks: Sequence[str] = (),
+    limit: int | None = None,
+    allow_burned_in: bool = False,
+    allow_mixed_licences: bool = False,
+) -> dict[str, Any]:
+    """Read, check and write one or several sources; returns what `curation.json` holds.
 
-    Writes into `out`: `samples_train.jsonl`, `samples_test.jsonl`, `samples_probe.jsonl`, `rejected.jsonl`, `card.md`
-    and, last, `curation.json`. The same settings on the same source give the same bytes. A folder already curated with
-    these settings is left as it is; one curated with others is refused, so that nothing is written over.
+    Writes into `out`: `samples_SPLIT.jsonl` and `SPLIT.parquet` for train, test and probe, `rejected.jsonl`,
+    `clusters.jsonl` (who is a copy of whom), `leaks.jsonl`, `README.md` (the card), `curation.html` and, last,
+    `curation.json`. The same settings on the same sources give the same bytes, killed in between or not. A folder
+    already curated with these settings is left as it is; one curated with others is refused.
+
+    Of rows that copy each other the first stays: test before probe before train, then in the order read. A row of train
+    that belongs together with a measured one (by group, picture or wording) is rejected.
 
     Args:
-        source: see `sources.load_source`, as for `sizes`, `seed` and `image_size`.
+        sources: see `sources.read_source`.
         out: the folder to write into; made if absent.
+        sizes: at most so many samples a split (`train`, `test`, `probe`); a split that is absent gets none.
+        seed: chooses which samples, when there are more than asked for, and what is kept from training.
+        image_size: pictures become `image_size` x `image_size` pixels (PNG); None leaves originals in place.
+        benchmarks: sources that train and probe must not hold a question or picture of.
+        limit: read at most so many rows of each source.
+        allow_burned_in: take DICOM files that say that text is burned into their pixels.
+        allow_mixed_licences: mix sources although their licences do not allow it.
 
     Raises:
-        InputError: the source cannot be read, a group or picture crosses splits, a split that was asked for has no
-            usable sample, or `out` holds the outputs of other settings.
+        InputError: a source cannot be read, licences may not be mixed, a split that was asked for has no usable sample,
+            or `out` holds the outputs of other settings.
     """
-    out = Path(out)
-    name, _ = parse_spec(source)
-    asked = {split: sizes.get(split, 0) for split in SPLITS}
-    settings = {"source": source, "sizes": asked, "seed": seed, "image_size": image_size}
-    settings["source_hash"] = fingerprint(source)
-    report_file = out / "curation.json"
-    if report_file.exists() and (report := _finished(report_file, settings)):
-        return report
-
-    loaded = read_source(source, out, sizes=sizes, seed=seed, image_size=image_size)
-    kept, rejected = check_splits(loaded.splits)
-    check_no_leak(kept)
-    rejected = loaded.rejected + rejected
-    for split in SPLITS:
-        if asked[split] and not kept[split]:
-            reason = next((row["reason"] for row in rejected if row["split"] == split), "the source has none")
-            raise InputError(f"{source}: no usable sample for {split}; {reason}")
-
-    for split in SPLITS:
-        write_samples(out / f"samples_{split}.jsonl", kept[split])
-    write_jsonl(out / "rejected.jsonl", rejected)
-    report = {
-        "settings": settings,
-        "counts": {split: {"available": loaded.available[split], **_tally(split, kept[split], rejected)} for split in SPLITS},
-        "by_modality": count_by(kept, lambda sample: sample.modality or "text only"),
-        "by_kind": count_by(kept, kind_of),
-        "by_reference": count_by(kept, lambda sample: sample.reference, top=10),
-        "licence": ABOUT[name].licence,
-        "labels": ABOUT[name].labels,
-        "notice": NOTICE,
+    out = Path(out).resolve()
+    specs = [sources] if isinstance(sources, str) else list(sources)
+    if unknown := set(sizes) - set(SPLITS) or any(size < 0 for size in sizes.values()):
+        raise InputError(f"sizes must give numbers of samples for {', '.join(SPLITS)}, not {sizes} ({unknown})")
+    for spec in (*specs, *benchmarks):
+        name, path = parse_spec(spec)
+        if path and name != "hub" and out.is_relative_to(path):
+            raise InputError(f"{out} lies inside the source {spec}; choose a folder outside it")
+    licence = licence_of_mix((licence_of(spec) for spec in specs), allow_mixed_licences)
+    settings = {
+        "sources": {spec: fingerprint(spec) for spec in specs},
+        "benchmarks": {spec: fingerprint(spec) for spec in benchmarks},
+        "sizes": {split: sizes.get(split, 0) for split in SPLITS},
+        "seed": seed,
+        "image_size": image_size,
+        "limit": limit,
+        "allow_burned_in": allow_burned_in,
     }
-    write_text(out / "card.md", dataset_card(name, ABOUT[name], report))
-    written = [*(f"samples_{split}.jsonl" for split in SPLITS), "rejected.jsonl", "card.md"]
-    report["sha256"] = {file: sha256_of(out / file) for file in written}
-    write_json(report_file, report)
+    if report := _finished(out, settings):
+        return report
+    work = out / ".work"
+    if not (work / "settings.json").exists() or read_json(work / "settings.json") != settings:
+        shutil.rmtree(work, ignore_errors=True)
+    write_json(work / "settings.json", settings)
+
+    def rows_of(spec: str) -> Iterator[Row]:
+        return islice(read_source(spec, sizes=sizes, seed=seed, folder=out / "images"), limit)
+
+    # Of a question about a picture the picture is what must not leak: its words may be anybody's.
+    theirs = (row for spec in benchmarks for row in rows_of(spec) if not row.pictures and row.fields.get("question"))
+    index = TextIndex((row.id, str(row.fields["question"]), row.fields.get("options") or []) for row in theirs)
+    numbered = [*enumerate(specs), *((BENCHMARK, spec) for spec in benchmarks)]
+    every = chain.from_iterable(((number, spec, row) for row in rows_of(spec)) for number, spec in numbered)
+    how = Looking(out / "images", image_size, allow_burned_in)
+    shards = list(takewhile(Path.exists, (work / f"{n:06d}.jsonl" for n in count())))
+    waiting = islice(every, len(shards) * SHARD, None)
+    bar = tqdm(desc="rows", unit=" rows", initial=len(shards) * SHARD, disable=None)
+    while chunk := list(islice(waiting, SHARD)):
+        shard = work / f"{len(shards):06d}.jsonl"
+        write_jsonl(shard, (examine(number, spec, row, index, how) for number, spec, row in chunk))
+        shards.append(shard)
+        bar.update(len(chunk))
+    bar.close()
+
+    sifted = sift(load_table(_all_rows(shards)), sizes, seed)
+    for split in SPLITS:
+        if sizes.get(split) and not sifted.kept[split]:
+            reason = next(
+                chain((r["reason"] for r in _all_rows(shards) if r["reason"]), sifted.reasons.values()), "the source has none"
+            )
+            raise InputError(f"{', '.join(specs)}: no usable sample for {split}; {reason}")
+    report = _write_samples(out, shards, sifted)
+    report |= {"settings": settings, "licence": licence, "labels": "; ".join(ABOUT[parse_spec(spec)[0]].labels for spec in specs)}
+    report["sources"] = {spec.partition(":")[0]: licence_of(spec) for spec in specs}
+    figure = save(curation_counts(report), out / "curation.png")
+    write_card(out, report)
+    write_html(out, report, data_url(figure))
+    written = sorted(file.name for file in out.iterdir() if file.is_file() and not file.name.startswith("."))
+    report["sha256"] = {file: sha256_of(out / file) for file in written if file != "curation.json"}
+    write_json(out / "curation.json", report)
+    _clear(out)
     return report
 
 
-def check_splits(splits: dict[str, list[Sample]]) -> tuple[dict[str, list[Sample]], list[dict[str, Any]]]:
-    """`check_samples` over all splits at once, so that no id crosses them; rejected rows name their split."""
-    everything = [(split, sample) for split, samples in splits.items() for sample in samples]
-    kept, rejected = check_samples([sample for _, sample in everything])
-    good = {id(sample) for sample in kept}
-    refused = [split for split, sample in everything if id(sample) not in good]
-    rejected = [row | {"split": split} for row, split in zip(rejected, refused, strict=True)]
-    return {split: [s for s in samples if id(s) in good] for split, samples in splits.items()}, rejected
+def examine(number: int, spec: str, row: Row, index: TextIndex, how: Looking) -> dict[str, Any]:
+    """One row by itself: the checked sample or the reason against it, its fingerprints, looks at its pictures, and text leaks."""
+    name = spec.partition(":")[0]
+    done: dict[str, Any] = {"number": number, "id": row.id, "source": name, "split": row.split, "reason": None}
+    done |= {"sample": None, "prints": None, "looks": [], "leaks": []}
+    drawn = name == "phantoms"  # each from its own facts and noise: what looks alike is meant to
+    try:
+        looks = [look_at(picture, how._replace(hashed=not drawn)) for picture in row.pictures if row.problem is None]
+        done["looks"] = [look._asdict() for look in looks]
+        if number == BENCHMARK:
+            return done
+        sample = check_row(row, name, [look.path for look in looks], next((look.modality for look in looks if look.modality), None))
+        prints = fingerprint_of(sample) | {"group": hash_of(sample.source, sample.group) if sample.group else 0}
+        done["prints"] = prints | ({"words": None} if drawn else {})
+        done["leaks"] = list(index.leaks(sample))
+        done["sample"] = sample.model_dump()
+    except InputError as error:
+        done["reason"] = str(error)
+    return done
+
+
+def _all_rows(shards: Sequence[Path]) -> Iterator[dict[str, Any]]:
+    return chain.from_iterable(map(read_jsonl, shards))
+
+
+def _write_samples(out: Path, shards: Sequence[Path], sifted: Sifted) -> dict[str, Any]:
+    """Write samples, rejected rows, clusters and leaks in the order read; returns the counts."""
+    counts: dict[str, Any] = {"in": 0, "kept": sum(sifted.kept.values()), "rejected": 0}
+    counts["splits"] = {split: {"kept": kept, "drawn": 0} for split, kept in sifted.kept.items()}
+    tallies: dict[str, dict[str, Counter[str]]] = defaultdict(lambda: {split: Counter() for split in SPLITS})
+    reasons: Counter[str] = Counter()
+    names: dict[int, str] = {}
+    involved = {*sifted.copies, *sifted.copies.values()}
+    with split_writers(out) as writers, write_aside(out / "rejected.jsonl") as aside, aside.open("w", encoding="utf-8") as rejected:
+        for number, row in enumerate(_all_rows(shards)):
+            if row["number"] == BENCHMARK:
+                continue
+            counts["in"] += 1
+            if number in involved:
+                names[number] = row["id"]
+            if reason := row["reason"] or sifted.reasons.get(number):
+                counts["rejected"] += 1
+                reasons[kind_of_reason(reason)] += 1
+                rejected.write(json_line({"id": row["id"], "source": row["source"], "split": row["split"], "reason": reason}))
+            elif sifted.split[number] >= 0:
+                sample, split = Sample.model_validate(row["sample"]), SPLITS[sifted.split[number]]
+                writers[split].write(sample)
+                counts["splits"][split]["drawn"] += 1
+                for name, value in _described(sample).items():
+                    tallies[name][split][value] += 1
+    together = defaultdict(list)
+    for copy, kept in sorted(sifted.copies.items()):
+        together[kept].append(names[copy])
+    write_jsonl(out / "clusters.jsonl", ({"kept": names[kept], "copies": copies} for kept, copies in sorted(together.items())))
+    write_jsonl(out / "leaks.jsonl", sifted.leaks)
+    report: dict[str, Any] = {"counts": counts, "reasons": _ranked(reasons), "clusters": len(together), "leaks": len(sifted.leaks)}
+    for name, tally in tallies.items():
+        top = 10 if name == "by_reference" else None
+        report[name] = {split: _ranked(counter, top) for split, counter in tally.items()}
+    return report
+
+
+def _described(sample: Sample) -> dict[str, str]:
+    words = len(sample.reference.split())
+    return {
+        "by_modality": sample.modality or "text only",
+        "by_source": sample.source[:60],
+        "by_kind": kind_of(sample)[:60],
+        "by_length": next(name for name, most in LENGTHS.items() if words <= most),
+        "by_language": str((sample.model_extra or {}).get("language", "en")),
+        "by_reference": sample.reference[:60],
+    }
+
+
+def _ranked(counts: Counter[str], top: int | None = None) -> dict[str, int]:
+    """The commonest first, ties in alphabetical order."""
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:top])
 
 
 def kind_of(sample: Sample) -> str:
@@ -82,74 +227,36 @@ def kind_of(sample: Sample) -> str:
     return str((sample.model_extra or {}).get("kind") or (sample.facts or {}).get("family") or "unknown")
 
 
-def count_by(splits: dict[str, list[Sample]], key: Any, top: int | None = None) -> dict[str, dict[str, int]]:
-    """Per split, how many samples have each value of `key`, the commonest first (ties in alphabetical order)."""
-
-    def ranked(samples: Iterable[Sample]) -> dict[str, int]:
-        counts = Counter(str(key(sample)) for sample in samples)
-        return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:top])
-
-    return {split: ranked(samples) for split, samples in splits.items()}
-
-
-def dataset_card(name: str, about: About, report: dict[str, Any]) -> str:
-    """The card, with the YAML header that the Hugging Face Hub reads."""
-    total = sum(counts["kept"] for counts in report["counts"].values())
-    size = ["n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M"][min(max(len(str(total)) - 3, 0), 3)]
-    text_only = all(set(tags) <= {"text only"} for tags in report["by_modality"].values())
-    task = "question-answering" if text_only else "visual-question-answering"
-    counts = report["counts"]
-    files = "".join(f"  - split: {s}\n    path: samples_{s}.jsonl\n" for s in SPLITS if counts[s]["kept"])
-    columns = ("available", "in", "kept", "rejected")
-    rows = "".join(f"| {s} | {' | '.join(str(counts[s][column]) for column in columns)} |\n" for s in SPLITS)
-    settings = report["settings"]
-    return f"""---
-license: {about.licence}
-language:
-- en
-task_categories:
-- {task}
-tags:
-- medical
-size_categories:
-- {size}
-configs:
-- config_name: default
-  data_files:
-{files}---
-
-# {name}, curated by medix_lite
-
-{NOTICE}
-
-- Licence: {about.licence}
-- Labels: {about.labels}
-- Source `{settings["source"]}`, seed {settings["seed"]}, image size {settings["image_size"] or "as in the source"}
-
-| split | available | in | kept | rejected |
-|---|---|---|---|---|
-{rows}
-"Available" counts what the source offers, "in" what was drawn from it (and rows that could not become samples);
-every rejected row stands in `rejected.jsonl` with its reason.
-"""
+def kind_of_reason(reason: str) -> str:
+    """A reason without the names and numbers in it, to count by."""
+    return (
+        re.sub(r"(?: of| to| image)? (?:\S*[\d/]\S*|'[^']*')", " …", reason.partition(":")[0])[:80]
+        .encode("utf-8", "replace")
+        .decode()
+    )
 
 
-def _finished(report_file: Path, settings: dict[str, Any]) -> dict[str, Any] | None:
-    """The report of a finished curation with these settings, or None if one of its files has changed or gone.
+def _finished(out: Path, settings: dict[str, Any]) -> dict[str, Any] | None:
+    """The report of a finished curation with these settings, or None if there is none or one of its files has changed or gone.
 
     Raises:
         InputError: the folder holds the outputs of other settings.
     """
-    report = read_json(report_file)
+    if not (out / "curation.json").exists():
+        return None
+    report = read_json(out / "curation.json")
     found = report.get("settings", {}) if isinstance(report, dict) else {}
-    differing = [name for name, value in settings.items() if found.get(name) != value]
-    if differing:
-        what = ", ".join(differing)
-        raise InputError(f"{report_file.parent} was curated with another {what}; choose another folder or delete it")
-    files = {report_file.parent / name: digest for name, digest in report["sha256"].items()}
-    return report if all(file.exists() and sha256_of(file) == digest for file, digest in files.items()) else None
+    if differing := [name for name, value in settings.items() if found.get(name) != value]:
+        raise InputError(f"{out} was curated with other {', '.join(differing)}; choose another folder or delete it")
+    if any(not (out / file).exists() or sha256_of(out / file) != digest for file, digest in report["sha256"].items()):
+        return None
+    _clear(out)
+    return dict(report)
 
 
-def _tally(split: str, kept: list[Sample], rejected: list[dict[str, Any]]) -> dict[str, int]:
-    refused = sum(row["split"] == split for row in rejected)
-    return {"in": len(kept) + refused, "kept": len(kept), "rejected": refused}
+def _clear(out: Path) -> None:
+    """Remove what a finished curation no longer needs, and what killed ones left."""
+    with clear_write_errors(out):
+        shutil.rmtree(out / ".work", ignore_errors=True)
+        for part in out.rglob(".*.part"):
+            part.unlink(missing_ok=True)

@@ -1,27 +1,23 @@
-"""Sources: files of other people (or the tiny world) in, `Sample`s out, already divided into train, test and probe.
+"""Sources by name: other people's files (or the tiny world) in, `Row`s out, always in the same order."""
 
-What a source cannot turn into a Sample (an annotation that is missing, a label that nobody knows) is not dropped in
-silence: it is a rejected row `{id, source, reason, split}` beside the samples.
-"""
-
-import csv
-import io
-import os
-import xml.etree.ElementTree as ElementTree
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from ..files import InputError, clear_write_errors, read_json, sha256_of
-from ..samples import NUMBER_WORDS, Sample, content_id, open_image, read_samples, sample_from_row
-from .splits import seeded_order, split_by_group
+import yaml
 
-SPLITS = ("train", "test", "probe")
-POSSIBLE = "phantoms, bccd:PATH, pubmedqa:PATH, folder:PATH, hub:ID@REVISION"
-QUESTION_LINE = "\nQuestion: "
-MAX_XML_BYTES = 1_000_000
-BOX = ("xmin", "ymin", "xmax", "ymax")
+from ..files import InputError, sha256_of
+from ..samples import content_id
+from .bccd import read_bccd
+from .mcq import read_mcq
+from .pubmedqa import read_pubmedqa
+from .rows import Row
+from .splits import SPLITS
+from .tables import read_folder, read_hub, read_parquet
+
+POSSIBLE = "phantoms, bccd:PATH, pubmedqa:PATH, folder:PATH, parquet:PATH, mcq:PATH, hub:ID@REVISION"
+READERS = {"bccd": read_bccd, "pubmedqa": read_pubmedqa, "folder": read_folder, "parquet": read_parquet, "mcq": read_mcq}
+TEXT = (".txt", ".xml", ".json", ".jsonl", ".csv", ".md")
 
 
 class About(NamedTuple):
@@ -40,274 +36,86 @@ ABOUT = {
     ),
     "pubmedqa": About("mit", "yes, no or maybe by the PubMedQA annotators, from the abstract"),
     "folder": About("unknown", "as given by whoever made the folder"),
+    "parquet": About("unknown", "as given by whoever made the files"),
+    "mcq": About("unknown", "the right option of a multiple-choice question that stands without its options"),
+    "hub": About("unknown", "as given by the data set's authors"),
 }
 
 
-class Loaded(NamedTuple):
-    """Samples by split, rows that could not become samples, and how many samples each split offered before sampling."""
-
-    splits: dict[str, list[Sample]]
-    rejected: list[dict[str, Any]]
-    available: dict[str, int]
-
-
-def load_source(spec: str, out: Path, *, sizes: dict[str, int], seed: int, image_size: int | None) -> dict[str, list[Sample]]:
-    """Samples of a source by split (`train`, `test`, `probe`).
-
-    Args:
-        spec: `phantoms`, `bccd:PATH`, `pubmedqa:PATH`, `folder:PATH` or `hub:ID@REVISION`.
-        out: folder for pictures that are made or resized (`out/images`); nothing is written beside the originals.
-        sizes: at most so many samples a split; a split that is absent gets none.
-        seed: chooses which samples, when there are more than asked for.
-        image_size: pictures become `image_size` x `image_size` pixels (PNG); None leaves the originals in place.
-            Phantoms keep the size that they are drawn in.
+def parse_spec(spec: str) -> tuple[str, str]:
+    """Name of a source and what follows it: nothing for `phantoms`, `ID@REVISION` for the Hub, else an absolute path.
 
     Raises:
-        InputError: the source is unknown, its path is missing or its files are not what the source promises.
-    """
-    return read_source(spec, out, sizes=sizes, seed=seed, image_size=image_size).splits
-
-
-def read_source(spec: str, out: Path, *, sizes: dict[str, int], seed: int, image_size: int | None) -> Loaded:
-    """As `load_source`, with the rows that could not become samples and the number available in each split."""
-    name, path = parse_spec(spec)
-    unknown = set(sizes) - set(SPLITS)
-    if unknown or any(size < 0 for size in sizes.values()):
-        raise InputError(f"sizes must give numbers of samples for {', '.join(SPLITS)}, not {sizes}")
-    rejected: list[dict[str, Any]] = []
-    if name == "phantoms":
-        splits = _phantoms(out / "images", sizes, seed)
-    elif name == "bccd":
-        splits, rejected = _bccd(path)
-    elif name == "pubmedqa":
-        splits, rejected = _pubmedqa(path, seed)
-    else:
-        splits = split_by_group(read_folder(path), {"train": 0.8, "test": 0.1, "probe": 0.1}, seed)
-    available = {split: len(splits[split]) for split in SPLITS}
-    splits = {split: take(splits[split], sizes.get(split, 0), seed) for split in SPLITS}
-    if image_size is not None and name != "phantoms":
-        for sample in (sample for split in SPLITS for sample in splits[split]):
-            sample.images = [_resized(Path(image), out / "images", image_size) for image in sample.images]
-    return Loaded(splits, rejected, available)
-
-
-def parse_spec(spec: str) -> tuple[str, Path]:
-    """Name and path of a source (the path of `phantoms` is empty).
-
-    Raises:
-        InputError: the source is unknown or not available yet, or its path is missing.
+        InputError: the source is unknown, its path is missing, or a Hub data set has no pinned commit.
     """
     name, _, rest = spec.partition(":")
-    if name == "hub":
-        raise InputError(f"source {spec!r} is not available yet; use folder:PATH with a samples.jsonl")
     if name not in ABOUT or (name == "phantoms" and rest):
         raise InputError(f"unknown source {spec!r}; use one of {POSSIBLE}")
     if name == "phantoms":
-        return name, Path()
+        return name, ""
     if not rest:
         raise InputError(f"source {name!r} needs a path: {name}:PATH")
+    if name == "hub":
+        _, _, revision = rest.partition("@")
+        if len(revision) != 40 or set(revision) - set("0123456789abcdef"):
+            raise InputError(f"source {spec!r}: pin the commit, hub:ID@REVISION with its 40 hexadecimal digits")
+        return name, rest
     path = Path(rest).expanduser()
-    if not path.is_dir():
+    if not (path.is_dir() or (name == "mcq" and path.is_file())):
         raise InputError(f"source {spec!r}: {path} is not a folder; give the folder that holds the data")
-    return name, path
+    return name, str(path.resolve())
+
+
+def read_source(spec: str, *, sizes: dict[str, int], seed: int, folder: Path) -> Iterator[Row]:
+    """All rows of a source.
+
+    Args:
+        spec: see `POSSIBLE`.
+        sizes: how many phantoms to draw for each split; the other sources give all they have.
+        seed: which phantoms.
+        folder: where phantoms are drawn.
+    """
+    name, rest = parse_spec(spec)
+    if name == "phantoms":
+        return _phantoms(sizes, seed, folder)
+    if name == "hub":
+        return read_hub(*rest.split("@"))
+    return READERS[name](Path(rest))
+
+
+def _phantoms(sizes: dict[str, int], seed: int, folder: Path) -> Iterator[Row]:
+    from ..tiny_world.questions import make_samples
+
+    for split in SPLITS:
+        for sample in make_samples(sizes.get(split, 0), split, seed, folder):
+            yield Row(sample.id, split, sample.model_dump(exclude={"id", "source", "images"}), tuple(sample.images))
 
 
 def fingerprint(spec: str) -> str:
-    """A hash of the files that a source reads (text by content, pictures by size), to notice when they change."""
-    name, path = parse_spec(spec)
-    if name == "phantoms":
-        return "none"
-    patterns = {"bccd": "**/Main/*.txt **/*.xml **/*.jpg", "pubmedqa": "data/*.json", "folder": "samples.*"}
-    files = {file for pattern in patterns[name].split() for file in path.glob(pattern)}
-    if name == "folder":
-        files |= {Path(image) for sample in read_folder(path) for image in sample.images}
-    text = (".txt", ".xml", ".json", ".jsonl", ".csv")
-
-    def state(file: Path) -> str:
-        if not file.is_file():
-            return f"{file.name} missing"
-        return f"{file.name} {sha256_of(file) if file.suffix.lower() in text else file.stat().st_size}"
-
-    return content_id(*(state(file) for file in sorted(files)))
+    """A hash of the files that a source reads (text by content, others by size), to notice when they change."""
+    name, rest = parse_spec(spec)
+    if name in ("phantoms", "hub"):
+        return rest or "none"
+    path = Path(rest)
+    files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    shown = ((file, file.relative_to(path)) for file in files if file.is_file() and not file.name.startswith("."))
+    return content_id(*(f"{inside} {sha256_of(file) if file.suffix in TEXT else file.stat().st_size}" for file, inside in shown))
 
 
-def take(samples: list[Sample], size: int, seed: int) -> list[Sample]:
-    """At most `size` samples, in their old order, chosen by seed and id alone: more rows never reshuffle the choice."""
-    chosen = set(seeded_order([sample.id for sample in samples], seed)[:size])
-    return [sample for sample in samples if sample.id in chosen]
+def licence_of(spec: str) -> str:
+    """The licence of a source: known for the named ones, else as the data set card says (README.md)."""
+    name, rest = parse_spec(spec)
+    if name == "hub":
+        from huggingface_hub import DatasetCard
 
-
-def _resized(image: Path, folder: Path, size: int) -> str:
-    """Path of the resized PNG, named by the original's bytes; a broken picture keeps its path, for the checks."""
+        card = DatasetCard.load(rest.partition("@")[0]).data.license
+        return str(card or ABOUT[name].licence)
+    card_file = Path(rest) / "README.md"
+    if ABOUT[name].licence != "unknown" or not card_file.is_file():
+        return ABOUT[name].licence
+    header = card_file.read_text(encoding="utf-8", errors="replace").split("---", 2)
     try:
-        picture = open_image(image, size)
-        target = folder.resolve() / f"{sha256_of(image)[:16]}_{size}.png"
-    except InputError:
-        return str(image)
-    if not target.exists():
-        aside = target.with_name(f".{target.name}.{os.getpid()}.part")
-        with clear_write_errors(target):
-            folder.mkdir(parents=True, exist_ok=True)
-            try:
-                picture.save(aside, format="PNG")
-                aside.replace(target)
-            finally:
-                aside.unlink(missing_ok=True)
-    return str(target)
-
-
-def _phantoms(folder: Path, sizes: dict[str, int], seed: int) -> dict[str, list[Sample]]:
-    from ..tiny_world.questions import make_samples
-
-    return {split: make_samples(sizes[split], split, seed, folder) if sizes.get(split) else [] for split in SPLITS}
-
-
-def _bccd(path: Path) -> tuple[dict[str, list[Sample]], list[dict[str, Any]]]:
-    """BCCD by its official lists: train, test, and val as the probe."""
-    root = path / "BCCD" if (path / "BCCD").is_dir() else path
-    splits: dict[str, list[Sample]] = {}
-    rejected = []
-    for split, listed in {"train": "train", "test": "test", "probe": "val"}.items():
-        list_file = root / "ImageSets" / "Main" / f"{listed}.txt"
-        try:
-            names = list_file.read_text(encoding="utf-8").split()
-        except (OSError, ValueError) as error:
-            raise InputError(f"bccd:{path} lacks a readable {list_file}: {error}") from error
-        splits[split] = []
-        for name in dict.fromkeys(names):
-            try:
-                if Path(name).name != name:
-                    raise InputError("the list names a file outside its folder")
-                counts = count_boxes(root / "Annotations" / f"{name}.xml")
-                if not (counts["RBC"] and counts["WBC"]):
-                    # Looked at: all 20 such pictures show both kinds of cell; the boxes were simply not all drawn.
-                    raise InputError("boxes are incomplete: none for red or none for white blood cells")
-            except InputError as error:
-                rejected.append({"id": f"bccd-{name}", "source": "bccd", "reason": str(error), "split": split})
-                continue
-            splits[split].extend(_smear_questions(name, root / "JPEGImages" / f"{name}.jpg", counts))
-    return splits, rejected
-
-
-def count_boxes(path: Path) -> Counter[str]:
-    """Number of boxes of each kind in a Pascal VOC file; boxes without area are left out.
-
-    Raises:
-        InputError: the file is missing, is not XML, or declares a DTD or entities (refused: they can be bombs).
-    """
-    try:
-        content = path.read_bytes()
-        text = content.decode("utf-8")
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot read annotation {path}: {error}") from error
-    if len(content) > MAX_XML_BYTES or "<!DOCTYPE" in text or "<!ENTITY" in text:
-        raise InputError(f"annotation {path} is refused: over {MAX_XML_BYTES} bytes, or it declares a DTD or entities")
-    try:
-        root = ElementTree.fromstring(text)
-        counts: Counter[str] = Counter()
-        for item in root.iter("object"):
-            left, top, right, bottom = (float(item.findtext(f"bndbox/{k}", "")) for k in BOX)
-            if right > left and bottom > top:
-                counts[item.findtext("name", "")] += 1
-    except (ElementTree.ParseError, ValueError) as error:
-        raise InputError(f"annotation {path} is not Pascal VOC: {error}") from error
-    return counts
-
-
-def _smear_questions(name: str, image: Path, counts: Counter[str]) -> Iterator[Sample]:
-    """Presence, count and type questions of one picture.
-
-    Questions with (nearly) one answer for all pictures are left out (are red cells visible, which kind is the most
-    numerous), and so is the count of red cells: in the crowd their boxes are incomplete, and some stand twice.
-    """
-    white, platelets = counts["WBC"], counts["Platelets"]
-
-    def number(count: int) -> tuple[str, list[str]]:
-        return str(count), [NUMBER_WORDS[count]] if count < len(NUMBER_WORDS) else []
-
-    asked: list[tuple[str, str, str, tuple[str, list[str]]]] = [
-        ("platelets", "presence", "Are platelets visible in this blood smear?", ("yes" if platelets else "no", [])),
-        ("white-count", "count", "How many white blood cells are visible in this blood smear?", number(white)),
-    ]
-    if platelets:
-        question = "How many platelets are visible in this blood smear?"
-        asked.append(("platelet-count", "count", question, number(platelets)))
-        kinds = ["red blood cells, white blood cells and platelets", "RBC, WBC and platelets"]
-        kinds += ["erythrocytes, leukocytes and thrombocytes", "platelets, red and white blood cells"]
-    else:
-        kinds = ["red and white blood cells", "red blood cells and white blood cells", "white and red blood cells"]
-        kinds += ["RBC and WBC", "erythrocytes and leukocytes"]
-    asked.append(("kinds", "type", "Which kinds of blood cell are visible in this blood smear?", (kinds[0], kinds[1:])))
-    if white != platelets:
-        more = ["white blood cells", "white blood cell", "WBC", "leukocytes"]
-        more = more if white > platelets else ["platelets", "platelet", "thrombocytes"]
-        question = "Apart from red blood cells, which kind of blood cell is the most numerous in this blood smear?"
-        asked.append(("most", "type", question, (more[0], more[1:])))
-    for topic, kind, question, (reference, references) in asked:
-        fields = {"question": question, "reference": reference, "references": references, "kind": kind}
-        fields |= {"modality": "MICROSCOPY", "source": "bccd", "group": name, "images": [str(image.resolve())]}
-        fields["derived"] = "from bounding boxes, not a clinician's statement"
-        yield sample_from_row({"id": f"bccd-{name}-{topic}", **fields}, f"bccd picture {name}")
-
-
-def _pubmedqa(path: Path, seed: int) -> tuple[dict[str, list[Sample]], list[dict[str, Any]]]:
-    """PubMedQA's expert set: the official test ids are the test split; a tenth of the rest is the probe."""
-    rows, truth = (read_json(path / "data" / name) for name in ("ori_pqal.json", "test_ground_truth.json"))
-    if not isinstance(rows, dict) or not isinstance(truth, dict):
-        raise InputError(f"pubmedqa:{path}: ori_pqal.json and test_ground_truth.json must be objects keyed by PubMed id")
-    test: list[Sample] = []
-    rest: list[Sample] = []
-    rejected = []
-    for pmid in dict.fromkeys([*rows, *truth]):
-        try:
-            sample = _abstract_question(pmid, rows.get(pmid), truth.get(pmid))
-        except (InputError, KeyError, TypeError, ValueError) as error:
-            reason = f"not a PubMedQA row: {type(error).__name__} {error}"
-            split = "test" if pmid in truth else "train"
-            rejected.append({"id": f"pubmedqa-{pmid}", "source": "pubmedqa", "reason": reason, "split": split})
-            continue
-        (test if pmid in truth else rest).append(sample)
-    return split_by_group(rest, {"train": 0.9, "probe": 0.1}, seed) | {"test": test}, rejected
-
-
-def _abstract_question(pmid: str, row: dict[str, Any] | None, official: str | None) -> Sample:
-    """One row as a text-only Sample: contexts with their labels, then the question (`build_prompt` cuts the start)."""
-    if row is None:
-        raise ValueError("a test id without a row in ori_pqal.json")
-    answer = row["final_decision"]
-    if answer not in ("yes", "no", "maybe") or official not in (None, answer):
-        raise ValueError(f"final_decision is {answer!r}, the official test answer {official!r}")
-    contexts = [f"{label}: {text}" for label, text in zip(row["LABELS"], row["CONTEXTS"], strict=True)]
-    question = f"Context: {' '.join(contexts)}{QUESTION_LINE}{row['QUESTION']} Answer yes, no or maybe."
-    fields = {"question": question, "reference": answer, "source": "pubmedqa", "group": pmid, "kind": "yes/no/maybe"}
-    return sample_from_row({"id": f"pubmedqa-{pmid}", **fields}, f"PubMed id {pmid}")
-
-
-def read_folder(path: Path) -> list[Sample]:
-    """Samples of `samples.jsonl`, or else of `samples.csv`, in a folder; image paths are relative to it.
-
-    A CSV has the columns of a sample; several images, references or options in one cell are separated by `|`.
-
-    Raises:
-        InputError: neither file is there, or a row is not a sample; the message names file and row.
-    """
-    if (path / "samples.jsonl").is_file():
-        return read_samples(path / "samples.jsonl")
-    file = path / "samples.csv"
-    if not file.is_file():
-        raise InputError(f"folder:{path} holds neither samples.jsonl nor samples.csv")
-    try:
-        rows = list(csv.DictReader(io.StringIO(file.read_text(encoding="utf-8-sig"), newline=""), strict=True))
-    except (OSError, ValueError, csv.Error) as error:
-        raise InputError(f"cannot read {file}: {error}") from error
-    samples = []
-    for number, row in enumerate(rows, start=1):
-        if None in row:
-            raise InputError(f"{file}, row {number}: more cells than the header has columns")
-        filled: dict[str, Any] = {key: value for key, value in row.items() if value}
-        for key in {"images", "references", "options"} & set(filled):
-            filled[key] = [part.strip() for part in filled[key].split("|") if part.strip()]
-        sample = sample_from_row(filled, f"{file}, row {number}")
-        sample.images = [os.path.abspath(path / image) for image in sample.images]
-        samples.append(sample)
-    return samples
+        found = yaml.safe_load(header[1]).get("license") if len(header) == 3 and not header[0].strip() else None
+    except (yaml.YAMLError, AttributeError):
+        found = None
+    return str(found or ABOUT[name].licence)

@@ -1,12 +1,13 @@
-"""Splits: Samples in, the same Samples out by split; groups and pictures never stand on both sides."""
+"""Splits: rows with their components in; which split each goes to out. What belongs together is never divided."""
 
 import hashlib
-from collections import defaultdict
-from collections.abc import Hashable, Iterable
-from pathlib import Path
+from collections.abc import Iterable
 
-from ..files import InputError
-from ..samples import Sample, open_image
+from ..samples import Sample
+
+SPLITS = ("train", "test", "probe")
+MEASURED = ("test", "probe")  # where a row stays when its component stands in several splits, first to last
+CARVED = 0.1  # of the training rows, for a split that the source does not have
 
 
 def seeded_order(names: Iterable[str], seed: int) -> list[str]:
@@ -19,69 +20,21 @@ def group_of(sample: Sample) -> str:
     return sample.group or (sample.images[0] if sample.images else sample.id)
 
 
-def split_by_group(samples: list[Sample], fractions: dict[str, float], seed: int) -> dict[str, list[Sample]]:
-    """Divide samples so that no group crosses splits; each split keeps the order of `samples`.
+def carve(members: dict[str, int], seed: int) -> set[str]:
+    """Which components leave training for a split that the source lacks: a tenth of the rows, filled until its last component
+    reaches or exceeds that; one component at least stays.
 
     Args:
-        samples: any number; a sample without a group is kept with those of the same picture.
-        fractions: share of the samples per split, adding up to 1. Small splits are filled first, each until its share
-            is reached or exceeded by its last group; the largest takes the rest.
-        seed: chooses which groups go where.
-
-    Raises:
-        InputError: the fractions are negative or do not add up to 1.
+        members: name of each component and its number of rows.
+        seed: chooses the components.
     """
-    if min(fractions.values(), default=-1) < 0 or abs(sum(fractions.values()) - 1) > 1e-6:
-        raise InputError(f"fractions must be >= 0 and add up to 1, not {fractions}")
-    members: defaultdict[str, list[Sample]] = defaultdict(list)
-    for sample in samples:
-        members[group_of(sample)].append(sample)
-    waiting = seeded_order(members, seed)
-    *small, largest = sorted(fractions, key=lambda split: (fractions[split], split))
-    split_of = {}
-    for split in small:
-        placed = 0
-        while placed < fractions[split] * len(samples) and len(waiting) > 1:
-            group = waiting.pop()
-            split_of[group] = split
-            placed += len(members[group])
-    division: dict[str, list[Sample]] = {split: [] for split in fractions}
-    for sample in samples:
-        division[split_of.get(group_of(sample), largest)].append(sample)
-    return division
+    waiting, gone, placed = seeded_order(members, seed), set(), 0
+    while placed < CARVED * sum(members.values()) and len(waiting) > 1:
+        gone.add(name := waiting.pop())
+        placed += members[name]
+    return gone
 
 
-def pixel_hash(path: Path | str) -> str:
-    """A hash of a picture's size and RGB pixels: the same for the same picture in another file format.
-
-    Raises:
-        InputError: the picture does not decode.
-    """
-    picture = open_image(path)
-    return hashlib.sha256(f"{picture.size}".encode() + picture.tobytes()).hexdigest()
-
-
-def check_no_leak(splits: dict[str, list[Sample]]) -> None:
-    """Refuse splits of which two share a group (within one source) or a picture, pixel for pixel.
-
-    Raises:
-        InputError: something stands in more than one split; the message gives how many and one example.
-    """
-    hashes: dict[str, str] = {}
-    places: dict[str, dict[Hashable, dict[str, str]]] = {"group": defaultdict(dict), "picture": defaultdict(dict)}
-    for split, samples in splits.items():
-        for sample in samples:
-            if sample.group:
-                places["group"][sample.source, sample.group].setdefault(split, sample.id)
-            for image in sample.images:
-                if image not in hashes:
-                    hashes[image] = pixel_hash(image)
-                places["picture"][hashes[image]].setdefault(split, sample.id)
-    for what, found in places.items():
-        crossing = [where for where in found.values() if len(where) > 1]
-        if crossing:
-            example = " and ".join(f"{sample!r} in {split}" for split, sample in crossing[0].items())
-            raise InputError(
-                f"{len(crossing)} {what}(s) stand in more than one split, e.g. that of {example}; "
-                f"give samples that belong together the same group"
-            )
+def take(names: list[str], size: int, seed: int) -> set[str]:
+    """At most `size` names, chosen by seed and name alone: more rows never reshuffle the choice."""
+    return set(seeded_order(names, seed)[:size])

@@ -7,6 +7,7 @@ from ..curation.splits import group_of
 from ..files import InputError, read_jsonl
 from ..judging.judges import Judge, judge_answers
 from ..responses import Response, parse_response
+from ..rewards.signals import format_signal, modality_signal
 from ..samples import Sample, read_samples, sample_from_row
 from .statistics import bootstrap
 
@@ -20,8 +21,7 @@ def join_responses(responses: Path, samples: Path | None) -> tuple[list[Key], li
         InputError: a row lacks `id` or `response`, a key stands twice, or its sample is unknown.
     """
     by_id = {s.id: s for s in read_samples(samples)} if samples else {}
-    keys: list[Key] = []
-    questions, parsed, seen = [], [], set()
+    joined: dict[Key, tuple[Sample, Response]] = {}
     for number, row in enumerate(read_jsonl(responses), start=1):
         where = f"{responses}, row {number}"
         if not isinstance(row.get("id"), str) or not isinstance(row.get("response"), str):
@@ -30,18 +30,15 @@ def join_responses(responses: Path, samples: Path | None) -> tuple[list[Key], li
         if not isinstance(index, int):
             raise InputError(f"{where}: field 'sample_index' must be a whole number")
         key = (row["id"], index)
-        if key in seen:
+        if key in joined:
             raise InputError(f"{where}: id {key[0]!r} with sample_index {key[1]} stands twice")
-        seen.add(key)
         sample = by_id.get(key[0])
         if sample is None:
             if samples or "question" not in row:
                 raise InputError(f"{where}: no sample with id {key[0]!r}" + (f" in {samples}" if samples else "; give --samples"))
             sample = sample_from_row(row, where)
-        keys.append(key)
-        questions.append(sample)
-        parsed.append(parse_response(row["response"], has_image=sample.has_image))
-    return keys, questions, parsed
+        joined[key] = sample, parse_response(row["response"], has_image=sample.has_image)
+    return list(joined), [sample for sample, _ in joined.values()], [response for _, response in joined.values()]
 
 
 def read_texts(responses: Path) -> list[str]:
@@ -54,15 +51,11 @@ def score_file(responses: Path, samples: Path | None, judge: Judge) -> dict[str,
     keys, questions, parsed = join_responses(responses, samples)
     verdicts = judge_answers(judge, questions, [r.answer for r in parsed], None, [index for _, index in keys])
     groups = [group_of(s) for s in questions]
-    nan = float("nan")
-    return {
-        "judge": judge.judge_id,
-        "accuracy": bootstrap([nan if v.score is None else v.score for v in verdicts], groups),
-        "accuracy_unscored_as_wrong": bootstrap([v.score or 0.0 for v in verdicts], groups),
-        "unscored": bootstrap([float(v.score is None) for v in verdicts], groups),
-        "format": bootstrap([float(not r.problems) for r in parsed], groups),
-        "modality": bootstrap(
-            [float(r.modality == s.modality) if s.modality else nan for r, s in zip(parsed, questions, strict=True)],
-            groups,
-        ),
+    measured: dict[str, list[float | None]] = {
+        "accuracy": [v.score for v in verdicts],
+        "accuracy_unscored_as_wrong": [v.score or 0.0 for v in verdicts],
+        "unscored": [float(v.score is None) for v in verdicts],
+        "format": [format_signal(r) for r in parsed],
+        "modality": list(map(modality_signal, questions, parsed)),
     }
+    return {"judge": judge.judge_id} | {name: bootstrap(values, groups) for name, values in measured.items()}

@@ -12,12 +12,8 @@ from ..samples import Sample, open_image
 def chat_messages(sample: Sample, prompt_style: str, image_size: int | None, max_prompt_chars: int | None) -> list[dict[str, Any]]:
     """The conversation for one sample: pictures first, then the prompt."""
     content: list[dict[str, Any]] = [{"type": "image", "image": open_image(path, image_size)} for path in sample.images]
-    return [
-        {
-            "role": "user",
-            "content": [*content, {"type": "text", "text": build_prompt(sample, prompt_style, max_prompt_chars)}],
-        }
-    ]
+    content.append({"type": "text", "text": build_prompt(sample, prompt_style, max_prompt_chars)})
+    return [{"role": "user", "content": content}]
 
 
 def image_token_ids(processor: Any) -> list[int]:
@@ -51,28 +47,15 @@ def generate_batch(
     import torch
 
     conversations = [chat_messages(sample, prompt_style, image_size, max_prompt_chars) for sample in samples]
-    inputs = processor.apply_chat_template(
-        conversations,
-        add_generation_prompt=True,
-        tokenize=True,
-        return_dict=True,
-        return_tensors="pt",
-        processor_kwargs={"padding": True},
-    ).to(model.device)
-    sampling = (
-        {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0} if temperature > 0 else {"do_sample": False}
-    )
+    chat = {"add_generation_prompt": True, "tokenize": True, "return_dict": True, "return_tensors": "pt"}
+    inputs = processor.apply_chat_template(conversations, **chat, processor_kwargs={"padding": True}).to(model.device)
     end = processor.tokenizer.eos_token_id
+    decoding = {"max_new_tokens": max_new_tokens, "eos_token_id": end, "pad_token_id": processor.tokenizer.pad_token_id}
+    random = {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
+    decoding |= random if temperature > 0 else {"do_sample": False}
     with torch.inference_mode():
-        output = model.generate(
-            **inputs,
-            **sampling,
-            num_return_sequences=copies,
-            max_new_tokens=max_new_tokens,
-            pad_token_id=processor.tokenizer.pad_token_id,
-            eos_token_id=end,
-            suppress_tokens=image_token_ids(processor),
-        )
+        suppressed = image_token_ids(processor)
+        output = model.generate(**inputs, **decoding, num_return_sequences=copies, suppress_tokens=suppressed)
     completions = output[:, inputs["input_ids"].shape[1] :]
     texts = processor.tokenizer.batch_decode(completions, skip_special_tokens=True)
     reasons = ["stop" if end in row else "length" for row in completions.tolist()]
@@ -89,14 +72,10 @@ def generate(
     revision: str,
     task: str = "",
     copies: int = 1,
-    temperature: float = 0.0,
     seed: int = 0,
     batch_size: int = 64,
-    max_new_tokens: int = 48,
-    prompt_style: str = "full",
-    image_size: int | None = None,
-    max_prompt_chars: int | None = None,
     progress: Callable[[list[Any]], Any] = lambda batches: batches,
+    **sampling: Any,
 ) -> list[dict[str, Any]]:
     """Generate for all samples, appending each batch to `out`; batches that stand there already are not generated again.
 
@@ -105,6 +84,7 @@ def generate(
     Args:
         load: gives model and processor; called only if something is missing.
         revision: commit or hash of the weights, adapter included.
+        sampling: `temperature`, `max_new_tokens` and the other settings of `generate_batch`.
 
     Returns:
         The rows of `out` for these samples: `id, sample_index, response, task, model, revision, finish_reason, seed`.
@@ -135,16 +115,7 @@ def generate(
             continue
         policy = policy or load()
         torch.manual_seed(seed * 1_000_003 + number)
-        answers = generate_batch(
-            *policy,
-            batch,
-            copies=copies,
-            temperature=temperature,
-            max_new_tokens=max_new_tokens,
-            prompt_style=prompt_style,
-            image_size=image_size,
-            max_prompt_chars=max_prompt_chars,
-        )
+        answers = generate_batch(*policy, batch, copies=copies, **sampling)
         new = [
             {"id": sample.id, "sample_index": index, "response": text, "finish_reason": reason} | made_by
             for sample, pairs in zip(batch, answers, strict=True)

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from ..curation.splits import group_of
 from ..judging.verdicts import Verdict
 from ..responses import Response
+from ..rewards.signals import format_signal, modality_signal
 from ..samples import Sample
 from ..tiny_world.oracle import Truth, check_answer
-from .statistics import bootstrap, paired_difference
+from .statistics import METRICS, bootstrap, paired_difference
 
-METRICS = ("true_accuracy", "judged_accuracy", "pass_at_8", "format", "modality")
 Array = NDArray[np.float64]
 Stage = tuple[list[Sample], list[Response], list[Verdict]]
 
@@ -59,64 +59,41 @@ def measure(greedy: Stage, sampled: Stage, copies: int) -> Measured:
         sampled: `copies` responses for each question, in the same order.
     """
     samples, responses, verdicts = greedy
-    nan = np.nan
 
     def column(values: Iterable[float | None]) -> Array:
-        return np.array([nan if value is None else value for value in values], dtype=float)
-
-    def score_of(truth: Truth | None) -> float | None:
-        return None if truth is None else truth.score
-
-    def hedged(truth: Truth | None) -> float | None:
-        return None if truth is None else float(truth.hedged)
+        return np.array(list(values), dtype=float)  # None becomes NaN
 
     first, several = truths(samples, responses), truths(*sampled[:2])
-    known = [t for t in several if t is not None]
-    right = column(score_of(t) for t in several) if known else column(v.score for v in sampled[2])
-    right = right.reshape(len(samples), copies)
-    any_right = column(max((value for value in row if value == value), default=None) for row in right.tolist())
+    known = any(truth is not None for truth in several)
+    right = column(None if t is None else t.score for t in several) if known else column(v.score for v in sampled[2])
+    by_question = right.reshape(len(samples), copies).tolist()
+    any_right = column(max((value for value in row if value == value), default=None) for row in by_question)
     judged = column(v.score for v in verdicts)
     per_question = {
-        "true_accuracy": column(score_of(t) for t in first),
+        "true_accuracy": column(None if t is None else t.score for t in first),
         "judged_accuracy": judged,
-        "pass_at_8": any_right if copies == 8 else np.full(len(samples), nan),
-        "format": np.array([float(not r.problems) for r in responses]),
-        "modality": np.array(
-            [float(r.modality == s.modality) if s.modality else nan for s, r in zip(samples, responses, strict=True)]
-        ),
+        "pass_at_8": any_right if copies == 8 else np.full(len(samples), np.nan),
+        "format": column(map(format_signal, responses)),
+        "modality": column(map(modality_signal, samples, responses)),
     }
-    return Measured(
-        samples,
-        responses,
-        verdicts,
-        per_question,
-        column(hedged(t) for t in several).reshape(len(samples), copies).mean(axis=1),
-        column(hedged(t) for t in first),
-        [group_of(s) for s in samples],
-        float(np.mean(np.isnan(judged))),
-    )
+    hedged = column(None if t is None else t.hedged for t in several).reshape(len(samples), copies).mean(axis=1)
+    greedy_hedged, groups = column(None if t is None else t.hedged for t in first), [group_of(s) for s in samples]
+    unscored = float(np.mean(np.isnan(judged)))
+    return Measured(samples, responses, verdicts, per_question, hedged, greedy_hedged, groups, unscored)
 
 
 def results(base: Measured, trained: Measured, seconds: dict[str, float]) -> dict[str, Any]:
     """The content of `results.json`: both policies, the paired gain, seconds."""
 
-    def scores(measured: Measured) -> dict[str, Any]:
-        values = {metric: _score(bootstrap(measured.per_question[metric], measured.groups)) for metric in METRICS}
-        return values | {"n": len(measured.samples)}
+    def short(interval: dict[str, Any]) -> dict[str, Any]:
+        return {"value": interval["value"], "ci95": interval["ci95"]}
 
-    def gain(metric: str) -> dict[str, Any]:
-        return _score(paired_difference(trained.per_question[metric], base.per_question[metric], base.groups))
+    def scores(m: Measured) -> dict[str, Any]:
+        return {name: short(bootstrap(m.per_question[name], m.groups)) for name in METRICS} | {"n": len(m.samples)}
 
-    return {
-        "base": scores(base),
-        "trained": scores(trained),
-        "gain": {metric: gain(metric) for metric in METRICS},
-        "seconds": seconds,
-    }
-
-
-def _score(interval: dict[str, Any]) -> dict[str, Any]:
-    return {"value": interval["value"], "ci95": interval["ci95"]}
+    pairs = {name: (trained.per_question[name], base.per_question[name]) for name in METRICS}
+    gain = {name: short(paired_difference(*pair, base.groups)) for name, pair in pairs.items()}
+    return {"base": scores(base), "trained": scores(trained), "gain": gain, "seconds": seconds}
 
 
 def headroom(base: Measured, trained: Measured) -> dict[str, Any]:

@@ -1,18 +1,21 @@
 """Statistics. In: per-question numbers. Out: a mean with n and an interval."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+METRICS = ("true_accuracy", "judged_accuracy", "pass_at_8", "format", "modality")
 DRAWS = 2000
+Numbers = Sequence[float | None] | NDArray[Any]
 
 
-def bootstrap(values: ArrayLike, clusters: list[str] | None = None, seed: int = 0) -> dict[str, Any]:
+def bootstrap(values: Numbers, clusters: list[str] | None = None, seed: int = 0) -> dict[str, Any]:
     """Mean with a 95% percentile bootstrap interval.
 
     Args:
-        values: one number per question, shape (n,); NaN is left out.
+        values: one number per question, shape (n,); NaN and None are left out.
         clusters: what is resampled as a whole (picture or patient), one per question; None resamples questions.
         seed: of the resampling.
 
@@ -31,21 +34,10 @@ def bootstrap(values: ArrayLike, clusters: list[str] | None = None, seed: int = 
     _, index = np.unique(names, return_inverse=True)
     sums, counts = np.bincount(index, weights=numbers), np.bincount(index)
     rng = np.random.default_rng(seed)
-    means = _resample(rng, sums, counts)
+    draws = (rng.integers(sums.size, size=sums.size) for _ in range(DRAWS))
+    means = [sums[draw].sum() / counts[draw].sum() for draw in draws]
     low, high = np.percentile(means, [2.5, 97.5])
-    return {
-        "value": round(float(numbers.mean()), 4),
-        "ci95": [round(float(low), 4), round(float(high), 4)],
-        "n": int(numbers.size),
-    }
-
-
-def _resample(rng: np.random.Generator, sums: NDArray[Any], counts: NDArray[Any]) -> NDArray[Any]:
-    means = np.empty(DRAWS)
-    for i in range(DRAWS):
-        draw = rng.integers(sums.size, size=sums.size)
-        means[i] = sums[draw].sum() / counts[draw].sum()
-    return means
+    return {"value": round(float(numbers.mean()), 4), "ci95": [round(float(low), 4), round(float(high), 4)], "n": int(numbers.size)}
 
 
 def paired_difference(after: ArrayLike, before: ArrayLike, clusters: list[str] | None = None, seed: int = 0) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from ..files import InputError
 from ..samples import Sample
-from .templates import BASE, MIMIC, Template, parse_reply, render, strip_reasoning, template_of
+from .templates import Template, parse_reply, render, strip_reasoning, template_of
 from .verdicts import Verdict, decide_by_rules
 
 JUDGE_NAMES = "rules, tiny, openai:MODEL@URL, model-only:tiny, model-only:openai:MODEL@URL"
@@ -33,6 +33,9 @@ class Reply:
     error: str | None = None
 
 
+Ask = Callable[[list[str], Template], list[Reply]]
+
+
 @dataclass(frozen=True)
 class Judge:
     """A way to decide.
@@ -46,7 +49,7 @@ class Judge:
     """
 
     name: str
-    ask: Callable[[list[str], Template], list[Reply]] | None
+    ask: Ask | None
     tiers: bool = True
     compact: bool = False
     judge_id: str = ""
@@ -94,36 +97,26 @@ def judge_answers(
         sample_indices: the `sample_index` of each answer, 0 by default.
     """
     indices = sample_indices if sample_indices is not None else [0] * len(samples)
-    if template is None:
-        found: dict[int, Verdict] = {}
-        for own in (BASE, MIMIC):
-            places = [i for i, sample in enumerate(samples) if template_of(sample) is own]
-            some = [samples[i] for i in places], [answers[i] for i in places]
-            verdicts_of_some = judge_answers(judge, *some, own, [indices[i] for i in places])
-            found |= dict(zip(places, verdicts_of_some, strict=True))
-        return [found[i] for i in range(len(samples))]
+    asked = [template or template_of(sample) for sample in samples]
     verdicts: list[Verdict | None] = []
-    prompts: dict[str, list[int]] = {}
-    for position, (sample, answer) in enumerate(zip(samples, answers, strict=True)):
+    prompts: dict[Template, dict[str, list[int]]] = {}
+    for position, (sample, answer, own) in enumerate(zip(samples, answers, asked, strict=True)):
         text = strip_reasoning(answer or "")
-        verdict = None
-        if not text or (template.kind == "binary" and judge.tiers):
-            verdict = decide_by_rules(sample, text, template.id)
-        verdicts.append(verdict)
-        if verdict is None:
-            prompts.setdefault(render(template, sample, text, judge.compact), []).append(position)
-    if judge.ask is None:
-        replies = [Reply(None, error="no rule decides this and the judge has no model")] * len(prompts)
-    else:
-        replies = judge.ask(list(prompts), template) if prompts else []
-    for positions, reply in zip(prompts.values(), replies, strict=True):
-        for position in positions:
-            verdicts[position] = _model_verdict(samples[position], reply, template)
+        by_rules = not text or (own.kind == "binary" and judge.tiers)
+        verdicts.append(decide_by_rules(sample, text, own.id) if by_rules else None)
+        if verdicts[-1] is None:
+            prompts.setdefault(own, {}).setdefault(render(own, sample, text, judge.compact), []).append(position)
+    for own, places in prompts.items():
+        no_model = [Reply(None, error="no rule decides this and the judge has no model")] * len(places)
+        replies = judge.ask(list(places), own) if judge.ask else no_model
+        for positions, reply in zip(places.values(), replies, strict=True):
+            for position in positions:
+                verdicts[position] = _model_verdict(samples[position], reply, own)
     finished = []
-    for verdict, index in zip(verdicts, indices, strict=True):
+    for verdict, index, own in zip(verdicts, indices, asked, strict=True):
         assert verdict is not None
         update: dict[str, Any] = {"sample_index": index, "judge_id": judge.judge_id or judge.name}
-        if template.kind == "rubric" and verdict.verdict == "NO":
+        if own.kind == "rubric" and verdict.verdict == "NO":
             update |= {"verdict": None, "raw_score": 0.0}
         finished.append(verdict.model_copy(update=update))
     return finished
@@ -146,7 +139,7 @@ def _model_verdict(sample: Sample, reply: Reply, template: Template) -> Verdict:
     return Verdict(id=sample.id, template_id=template.id, **(known | decision))
 
 
-def load_tiny_judge() -> tuple[Callable[[list[str], Template], list[Reply]], str]:
+def load_tiny_judge() -> tuple[Ask, str]:
     """The shipped judge as (ask, judge_id); one forward pass a batch, deterministic.
 
     Raises:
@@ -171,10 +164,8 @@ def local_replies(model: Any, tokenizer: Any, prompts: list[str], template: Temp
     starts = [tokenizer(choice, add_special_tokens=False).input_ids[0] for choice in template.choices]
     if len(set(starts)) < len(starts):
         raise InputError(f"this judge's tokenizer cannot tell {', '.join(template.choices)} apart by one token")
-    chats = [
-        tokenizer.apply_chat_template([{"role": "user", "content": prompt}], tokenize=False, add_generation_prompt=True)
-        for prompt in prompts
-    ]
+    users = [[{"role": "user", "content": prompt}] for prompt in prompts]
+    chats = [tokenizer.apply_chat_template(user, tokenize=False, add_generation_prompt=True) for user in users]
     order = sorted(range(len(chats)), key=lambda index: len(chats[index]))
     replies: dict[int, Reply] = {}
     for first in range(0, len(order), BATCH):
@@ -188,9 +179,8 @@ def local_replies(model: Any, tokenizer: Any, prompts: list[str], template: Temp
         probabilities = logits[:, starts].float().softmax(-1).cpu()
         for index, row in zip(batch, probabilities.tolist(), strict=True):
             best = max(range(len(row)), key=row.__getitem__)
-            finite = all(map(math.isfinite, row))
-            failure = Reply(None, error="the judge's logits are not finite")
-            replies[index] = Reply(template.choices[best], row[best]) if finite else failure
+            failure = None if all(map(math.isfinite, row)) else Reply(None, error="the judge's logits are not finite")
+            replies[index] = failure or Reply(template.choices[best], row[best])
     return [replies[index] for index in range(len(prompts))]
 
 
@@ -232,9 +222,7 @@ def check_server(url: str, model: str, timeout: float = 10.0) -> str:
     return str(getattr(served[model], "root", None) or model)
 
 
-def openai_judge(
-    model: str, url: str, *, timeout: float = 30.0, attempts: int = 4, longest_wait: float = 8.0
-) -> Callable[[list[str], Template], list[Reply]]:
+def openai_judge(model: str, url: str, *, timeout: float = 30.0, attempts: int = 4, longest_wait: float = 8.0) -> Ask:
     """A function that asks an OpenAI-compatible server, `CONCURRENCY` requests at a time.
 
     Args:
@@ -242,42 +230,19 @@ def openai_judge(
         attempts: tries in all for time-outs, dropped connections, HTTP 429 and 5xx.
         longest_wait: seconds of back-off between two tries, at most.
     """
-
-    def ask(prompts: list[str], template: Template) -> list[Reply]:
-        # A thread of its own, because a notebook already runs an event loop in this one.
-        with ThreadPoolExecutor(1) as pool:
-            work = _ask_server(prompts, template, model, url, timeout, attempts, longest_wait)
-            return pool.submit(asyncio.run, work).result()
-
-    return ask
-
-
-async def _ask_server(
-    prompts: list[str], template: Template, model: str, url: str, timeout: float, attempts: int, longest_wait: float
-) -> list[Reply]:
     import openai
-    from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+    from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
     retryable = (openai.APITimeoutError, openai.APIConnectionError, openai.RateLimitError, openai.InternalServerError)
-    structured = {"structured_outputs": {"choice": list(template.choices)}}
-    extras: dict[str, Any] = {"extra_body": structured, "logprobs": True}
-    gate = asyncio.Semaphore(CONCURRENCY)
+    wait = wait_random_exponential(0.5, max=longest_wait)
 
+    @retry(retry=retry_if_exception_type(retryable), stop=stop_after_attempt(attempts), wait=wait, reraise=True)
     async def request(client: openai.AsyncOpenAI, prompt: str, options: dict[str, Any]) -> Reply:
-        retrying = AsyncRetrying(
-            retry=retry_if_exception_type(retryable),
-            stop=stop_after_attempt(attempts),
-            wait=wait_random_exponential(0.5, max=longest_wait),
-            reraise=True,
-        )
-        async for attempt in retrying:
-            with attempt:
-                completion = await client.chat.completions.create(
-                    model=model, messages=[{"role": "user", "content": prompt}], temperature=0, max_tokens=8, **options
-                )
+        messages: Any = [{"role": "user", "content": prompt}]
+        completion = await client.chat.completions.create(model=model, messages=messages, temperature=0, max_tokens=8, **options)
         return _read_completion(completion)
 
-    async def one(client: openai.AsyncOpenAI, prompt: str) -> Reply:
+    async def one(client: openai.AsyncOpenAI, gate: asyncio.Semaphore, prompt: str, extras: dict[str, Any]) -> Reply:
         async with gate:
             try:
                 try:
@@ -287,8 +252,18 @@ async def _ask_server(
             except Exception as error:  # one item's failure is that item's: the others keep their verdicts
                 return Reply(None, error=describe_error(error))
 
-    async with openai.AsyncOpenAI(base_url=url, api_key=api_key(url), timeout=timeout, max_retries=0) as client:
-        return await asyncio.gather(*(one(client, prompt) for prompt in prompts))
+    async def every(prompts: list[str], template: Template) -> list[Reply]:
+        extras = {"extra_body": {"structured_outputs": {"choice": list(template.choices)}}, "logprobs": True}
+        gate = asyncio.Semaphore(CONCURRENCY)
+        async with openai.AsyncOpenAI(base_url=url, api_key=api_key(url), timeout=timeout, max_retries=0) as client:
+            return await asyncio.gather(*(one(client, gate, prompt, extras) for prompt in prompts))
+
+    def ask(prompts: list[str], template: Template) -> list[Reply]:
+        # A thread of its own, because a notebook already runs an event loop in this one.
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(asyncio.run, every(prompts, template)).result()
+
+    return ask
 
 
 def _read_completion(completion: Any) -> Reply:

@@ -14,7 +14,7 @@ from typing import Literal
 from pydantic import BaseModel
 
 from ..samples import Sample
-from .text import LENGTH, MASS, Quantity, find_unit, is_negated, normalise, read_quantity, sides
+from ..text import LENGTH, MASS, Quantity, find_unit, is_negated, normalise, read_quantity, sides
 
 Decider = Literal["exact", "option", "number", "lexicon", "model", "none"]
 Answer = Literal["YES", "NO"]
@@ -26,7 +26,7 @@ _LEAD = re.compile(
     r"|(?:it |this )?shows |(?:most )?consistent with "
     r"|(?:the |my )?(?:(?:correct|best|right|final) )*(?:answer|option|choice|diagnosis)(?: is| would be)?:? "
 )
-_ARTICLE = re.compile(r"(?:an?|the) ")
+_ARTICLE = re.compile(r"^(?:an?|the) ")
 _TAIL = re.compile(r" (?:is|are) (?:present|seen|visible)$")
 _DENIAL = re.compile(r"(?:no (?:evidence|signs?) of|absence of|negative for|without|free of|no|not) (?P<rest>.+)")
 _LIST = re.compile(r",\s+|;|\bor\b|\band\b")
@@ -153,17 +153,13 @@ def claimed_options(text: str, options: list[str]) -> set[int] | None:
 
 def _one_option(text: str, options: list[str], labels: str = "", label: str = "") -> int | None:
     """Index of the option that the whole text is, by its own text or (if `labels` is given) by its label."""
-    bare = _without_article(text)
+    bare = _ARTICLE.sub("", text)
     by_text = next((i for i, option in enumerate(options) if option in (text, bare)), None)
     found = re.fullmatch(rf"{label}[.:]?", text) if labels else None
     by_label = labels.index(found[1]) if found else None
     if by_text is not None and by_label is not None and by_text != by_label:
         return None  # blood groups: is "B" the text or the label?
     return by_label if by_text is None else by_text
-
-
-def _without_article(text: str) -> str:
-    return _ARTICLE.sub("", text, count=1) if _ARTICLE.match(text) else text
 
 
 def decide_number(sample: Sample, answer: str) -> Answer | None:
@@ -253,11 +249,11 @@ def _meaning(text: str) -> tuple[frozenset[str], bool]:
     """Concepts that the whole normalised text may stand for (empty: unknown), and whether it denies them."""
     index = tier_index()
     bare = _TAIL.sub("", text)
-    for candidate in (text, bare, _without_article(bare)):
+    for candidate in (text, bare, _ARTICLE.sub("", bare)):
         if candidate in index:
             return index[candidate], False
     denial = _DENIAL.fullmatch(bare)
-    return (index.get(_without_article(denial["rest"]), frozenset()), True) if denial else (frozenset(), False)
+    return (index.get(_ARTICLE.sub("", denial["rest"]), frozenset()), True) if denial else (frozenset(), False)
 
 
 def _decide_synonym(sample: Sample, text: str) -> Answer | None:

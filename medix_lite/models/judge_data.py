@@ -5,7 +5,7 @@ They use the `model` forms of the lexicon, never the forms that only the oracle 
 """
 
 from collections.abc import Sequence
-from typing import Any
+from itertools import product
 
 import numpy as np
 
@@ -13,35 +13,11 @@ from ..samples import NUMBER_WORDS, OPTION_LABELS, Sample
 from ..tiny_world.lexicon import Concept, findings, load_lexicon
 from ..tiny_world.phantoms import SIDES
 from ..tiny_world.questions import COUNTS, count_of, generate, pick, place_of, seed_of
-from .warmup import VAGUE
+from .warmup import phrases, pick_other
 
 Example = tuple[Sample, str, str]
 Random = np.random.Generator
-WRAPS = ("{}", "{}", "{}.", "it is {}", "this shows {}", "the answer is {}", "most consistent with {}", "{} is seen")
 P_COPY, P_GRADED, P_RUBRIC, P_OTHER_REFERENCE, P_DETAIL = 0.4, 0.3, 0.5, 0.2, 0.2
-DENIALS = ("not {}", "no {}", "there is no {}", "without {}")
-HEDGED = (
-    "possibly {}",
-    "{} or {other}",
-    "maybe {}",
-    "cannot exclude {}",
-    "either {} or {other}",
-    "{}, {other}",
-    "perhaps {}",
-)
-JUNK = (
-    ":",
-    ".",
-    "Thought process:",
-    "yes or no",
-    "the reference answer",
-    "correct",
-    "say YES",
-    "YES",
-    "I do not know",
-    "see picture",
-    "all of the above",
-)
 
 
 def judge_questions(n: int, seed: int) -> list[Sample]:
@@ -95,12 +71,8 @@ def _near(concept: Concept, rng: Random) -> Concept:
     return pick(rng, [c for c in lexicon.values() if c.kind == concept.kind and c is not concept])
 
 
-def _other(values: Any, value: Any, rng: Random) -> Any:
-    return pick(rng, [v for v in values if v != value])
-
-
 def _say_size(millimetres: float, rng: Random) -> str:
-    return pick(rng, (f"{millimetres:g} mm", f"{millimetres / 10:g} cm", f"{millimetres:g} millimetres", f"{millimetres:g}mm"))
+    return pick(rng, phrases()["sizes"]).format(mm=millimetres, cm=millimetres / 10)
 
 
 def _say_count(count: int, counted: str | None, rng: Random) -> str:
@@ -109,69 +81,60 @@ def _say_count(count: int, counted: str | None, rng: Random) -> str:
 
 
 def _right(sample: Sample, rng: Random) -> str:
-    facts, lexicon = sample.facts or {}, load_lexicon()
+    facts, lexicon, say = sample.facts or {}, load_lexicon(), phrases()
     family, truth = facts["family"], facts["truth"]
     # Plain copies of the reference: without these easy positives the judge finds no foothold and stays at chance.
     if rng.random() < P_COPY:
         return sample.reference
     if family == "yes_no":
         form = _form(lexicon[facts["target"]], rng)
-        says = {
-            "yes": ("yes", f"yes, there is {form}", f"there is {form}"),
-            "no": ("no", f"no, there is no {form}", f"there is no {form}"),
-        }
-        return pick(rng, says[truth])
+        return pick(rng, say["says"][truth]).format(form)
     if family == "size":
-        return pick(rng, WRAPS[:5]).format(_say_size(truth, rng))
+        return pick(rng, say["wraps"][:5]).format(_say_size(truth, rng))
     if family == "count":
         return _say_count(truth, lexicon[facts["finding"]].counted, rng)
     concept = lexicon[truth]
     text = _form(concept, rng)
     if sample.options and rng.random() < 0.5:
-        label = sample.option_label()
-        return pick(rng, (f"{label}", f"{label}.", f"({label})", f"{label}. {sample.reference}"))
+        return pick(rng, say["labels"]).format(label=sample.option_label(), text=sample.reference)
     if family in ("finding", "multiple_choice") and rng.random() < P_DETAIL and concept.name != "normal":
         text += place_of(facts["side"], facts["modality"]) if facts["side"] else ""
         text += f", {_say_size(facts['size_mm'], rng)}" if facts["size_mm"] else ""
         return text
-    return pick(rng, WRAPS).format(text)
+    return pick(rng, say["wraps"]).format(text)
 
 
 def _wrong(sample: Sample, rng: Random) -> str:
-    facts, lexicon = sample.facts or {}, load_lexicon()
+    facts, lexicon, say = sample.facts or {}, load_lexicon(), phrases()
     family, truth = facts["family"], facts["truth"]
     kind = rng.random()
     if kind < 0.1:
-        return pick(rng, VAGUE[family])
+        return pick(rng, say["vague"][family])
     if kind < 0.15:
-        return pick(rng, JUNK[:4] if family == "yes_no" else JUNK)  # there, "YES" may be right
+        return pick(rng, say["junk"][: 4 if family == "yes_no" else None])  # there, "YES" may be right
     if family == "yes_no":
         form = _form(lexicon[facts["target"]], rng)
-        says = {
-            "no": ("yes", f"yes, there is {form}", f"there is {form}"),
-            "yes": ("no", f"no, there is no {form}", f"there is no {form}"),
-        }
-        return pick(rng, (*says[truth], "yes and no", "maybe", f"possibly {form}"))
+        return pick(rng, say["says"]["no" if truth == "yes" else "yes"] + say["neither"]).format(form)
     if family == "size":
         sizes = lexicon[facts["finding"]].sizes
-        wrong = pick(rng, (truth * 10, truth / 10, _other(sizes, truth, rng), _other(sizes, truth, rng)))
-        hedge = f"{_say_size(truth, rng)} or {_say_size(_other(sizes, truth, rng), rng)}"
-        return hedge if rng.random() < 0.15 else pick(rng, WRAPS[:5]).format(_say_size(wrong, rng))
+        wrong = pick(rng, (truth * 10, truth / 10, pick_other(rng, sizes, truth), pick_other(rng, sizes, truth)))
+        hedge = f"{_say_size(truth, rng)} or {_say_size(pick_other(rng, sizes, truth), rng)}"
+        return hedge if rng.random() < 0.15 else pick(rng, say["wraps"][:5]).format(_say_size(wrong, rng))
     if family == "count":
-        wrong = _other((*COUNTS, 10 * truth), truth, rng)
+        wrong = pick_other(rng, (*COUNTS, 10 * truth), truth)
         hedge = f"{truth} or {wrong}" if wrong < 10 else "a few"
         return hedge if rng.random() < 0.15 else _say_count(wrong, lexicon[facts["finding"]].counted, rng)
     concept = lexicon[truth]
     other = _near(concept, rng)
     if sample.options and rng.random() < 0.5:
-        text = _other(sample.options, sample.reference, rng)
+        text = pick_other(rng, sample.options, sample.reference)
         label = OPTION_LABELS[sample.options.index(text)]
-        return pick(rng, (label, f"{label}.", f"({label})", f"{label}. {text}", text))
+        return pick(rng, [*say["labels"], "{text}"]).format(label=label, text=text)
     if kind < 0.55:
-        return pick(rng, WRAPS).format(_form(other, rng))
+        return pick(rng, say["wraps"]).format(_form(other, rng))
     if kind < 0.7:
-        return pick(rng, DENIALS if concept.kind == "finding" else DENIALS[:1]).format(_form(concept, rng))
-    return pick(rng, HEDGED).format(_form(concept, rng), other=_form(other, rng))
+        return pick(rng, say["denials"][: None if concept.kind == "finding" else 1]).format(_form(concept, rng))
+    return pick(rng, say["hedged"]).format(_form(concept, rng), other=_form(other, rng))
 
 
 def _graded_example(sample: Sample, rng: Random) -> Example:
@@ -189,22 +152,21 @@ def _graded_example(sample: Sample, rng: Random) -> Example:
         fate = {name: int(rng.choice(3, p=(0.6, 0.25, 0.15))) for name in fate}
         if marked or any(fate.values()):
             break
-    worth = 2 / len(names) if names else 0
-    points = sum(-1 if fate[name] == 1 else worth if fate[name] == 0 else 0 for name in names)
-    points += (3 if names else 5, -1, 0)[fate["finding"]]
+    worth = (2 / len(names) if names else 0, -1, 0)
+    points = sum(worth[fate[name]] for name in names) + (3 if names else 5, -1, 0)[fate["finding"]]
     if fate["finding"] < 2:
         text = _form(concept if fate["finding"] == 0 else _near_finding(concept, rng), rng)
     else:
-        text = pick(rng, ("an abnormality", "something abnormal"))
+        text = pick(rng, phrases()["left_open"])
     if fate.get("side", 2) < 2:
-        side = facts["side"] if fate["side"] == 0 else _other(SIDES, facts["side"], rng)
+        side = facts["side"] if fate["side"] == 0 else pick_other(rng, SIDES, facts["side"])
         before = fate["finding"] < 2 and rng.random() < 0.3
         text = f"{side}-sided {text}" if before else text + place_of(side, facts["modality"])
     if fate.get("size_mm", 2) < 2:
-        wrong = pick(rng, (facts["size_mm"] * 10, _other(concept.sizes, facts["size_mm"], rng)))
+        wrong = pick(rng, (facts["size_mm"] * 10, pick_other(rng, concept.sizes, facts["size_mm"])))
         text += f", {_say_size(facts['size_mm'] if fate['size_mm'] == 0 else wrong, rng)}"
     if fate.get("count", 2) < 2:
-        number = facts["count"] if fate["count"] == 0 else _other(COUNTS, facts["count"], rng)
+        number = facts["count"] if fate["count"] == 0 else pick_other(rng, COUNTS, facts["count"])
         text += f", {count_of(number, str(concept.counted))}"
     mark = int(min(5, max(0, points)))  # points are whole: no finding has three further facts
     if marked:
@@ -233,10 +195,5 @@ def synonym_pairs(unseen: bool = False) -> list[tuple[str, str]]:
 def near_miss_pairs() -> list[tuple[str, str]]:
     """Pairs of `model` forms of two concepts that are near misses of each other."""
     lexicon = load_lexicon()
-    return [
-        (form, other)
-        for concept in lexicon.values()
-        for name in concept.near_misses
-        for form in concept.forms("model")
-        for other in lexicon[name].forms("model")
-    ]
+    near = [(concept, lexicon[name]) for concept in lexicon.values() for name in concept.near_misses]
+    return [pair for one, other in near for pair in product(one.forms("model"), other.forms("model"))]

@@ -89,25 +89,11 @@ def load_unsloth(choice: Any, *, rank: int, alpha: int, seed: int, max_length: i
     import torch
 
     where, options = resolve_model(choice.path, choice.revision)
-    model, processor = FastVisionModel.from_pretrained(
-        where,
-        max_seq_length=max_length,
-        dtype=getattr(torch, choice.dtype),
-        load_in_4bit=choice.load_in_4bit,
-        use_gradient_checkpointing="unsloth",
-        trust_remote_code=False,
-        **options,
-    )
-    model = FastVisionModel.get_peft_model(
-        model,
-        finetune_vision_layers=False,
-        finetune_language_layers=True,
-        r=rank,
-        lora_alpha=alpha,
-        lora_dropout=0,
-        bias="none",
-        random_state=seed,
-    )
+    options |= {"dtype": getattr(torch, choice.dtype), "load_in_4bit": choice.load_in_4bit, "trust_remote_code": False}
+    memory = {"max_seq_length": max_length, "use_gradient_checkpointing": "unsloth"}
+    model, processor = FastVisionModel.from_pretrained(where, **memory, **options)
+    lora = {"r": rank, "lora_alpha": alpha, "lora_dropout": 0, "bias": "none", "random_state": seed}
+    model = FastVisionModel.get_peft_model(model, finetune_vision_layers=False, finetune_language_layers=True, **lora)
     processor.tokenizer.padding_side = "left"
     return model, processor
 

@@ -4,11 +4,15 @@ In: the tiny world. Out: a folder of safetensors and `manifest.json`, which hold
 """
 
 import math
+import os
 import shutil
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable
-from functools import cache
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +30,7 @@ from .warmup import write_response
 PAD, START, END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 VISION = ("<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>")
 MARKS = ("<think>", "</think>", "<answer>", "</answer>", *(f"<{tag}>" for tag in MODALITIES))
-CHAT_TEMPLATE = (
-    "{% for m in messages %}<|im_start|>{{ m.role }}\n"
-    "{% if m.content is string %}{{ m.content }}{% else %}{% for c in m.content %}"
-    "{% if c.type == 'image' %}<|vision_start|><|image_pad|><|vision_end|>{% elif c.type == 'text' %}{{ c.text }}{% endif %}"
-    "{% endfor %}{% endif %}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
-)
+SPECIFICATION = yaml.safe_load((DATA / "tiny_models.yaml").read_text(encoding="utf-8"))
 VOCABULARY, PATCH, IMAGE_SIZE = 1800, 8, 64
 ATTENTION = "eager"  # on short sequences on a CPU twice as fast as the fused kernel, whose backward is slow
 QUESTIONS = 20_000  # questions about the tiny world that the judge's examples are made from
@@ -47,24 +46,14 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int = VOCABULARY) -> Any:
     bpe.pre_tokenizer = pre_tokenizers.Sequence([digits, bytes_])
     bpe.decoder = decoders.ByteLevel()
     special = [PAD, START, END, *VISION]
-    trainer = trainers.BpeTrainer(
-        vocab_size=vocabulary,
-        special_tokens=special,
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=vocabulary, special_tokens=special, initial_alphabet=alphabet, show_progress=False)
     bpe.train_from_iterator(texts, trainer)
     bpe.add_tokens([AddedToken(mark, special=False, normalized=False) for mark in MARKS])
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=bpe,
-        pad_token=PAD,
-        eos_token=END,
-        padding_side="left",
-        additional_special_tokens=[START, *VISION],
-        clean_up_tokenization_spaces=False,
-        model_max_length=4096,
-    )
-    tokenizer.chat_template = CHAT_TEMPLATE
+    marks = {"pad_token": PAD, "eos_token": END, "additional_special_tokens": [START, *VISION]}
+    settings = {"padding_side": "left", "clean_up_tokenization_spaces": False, "model_max_length": 4096}
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=bpe, **marks, **settings)
+    tokenizer.chat_template = SPECIFICATION["chat_template"]
     return tokenizer
 
 
@@ -72,36 +61,20 @@ def make_processor(tokenizer: Any) -> Any:
     """A `Qwen3VLProcessor` for pictures of any size; the tiny profile feeds it 64 x 64 pixels, which make 16 image tokens."""
     from transformers import Qwen2VLImageProcessor, Qwen3VLProcessor, Qwen3VLVideoProcessor
 
-    shape = {"patch_size": PATCH, "temporal_patch_size": 2, "merge_size": 2}
     size = {"shortest_edge": IMAGE_SIZE**2, "longest_edge": IMAGE_SIZE**2}
-    image = Qwen2VLImageProcessor(size=size, **shape)
-    return Qwen3VLProcessor(
-        image_processor=image,
-        tokenizer=tokenizer,
-        video_processor=Qwen3VLVideoProcessor(size=size, **shape),
-        chat_template=CHAT_TEMPLATE,
-    )
-
-
-@cache
-def specification() -> dict[str, Any]:
-    """What `data/tiny_models.yaml` says: the models' shapes and cards."""
-    content: dict[str, Any] = yaml.safe_load((DATA / "tiny_models.yaml").read_text(encoding="utf-8"))
-    return content
+    shape = {"size": size, "patch_size": PATCH, "temporal_patch_size": 2, "merge_size": 2}
+    image, video, template = Qwen2VLImageProcessor(**shape), Qwen3VLVideoProcessor(**shape), SPECIFICATION["chat_template"]
+    return Qwen3VLProcessor(image_processor=image, tokenizer=tokenizer, video_processor=video, chat_template=template)
 
 
 def shape_of(name: str, tokenizer: Any) -> dict[str, Any]:
     """The shape of `policy` or `judge` from `data/tiny_models.yaml`, with the tokenizer's numbers put in."""
-    text = {
-        "vocab_size": len(tokenizer),
-        "pad_token_id": tokenizer.pad_token_id,
-        "eos_token_id": tokenizer.eos_token_id,
-        **specification()["judge" if name == "judge" else "policy_text"],
-    }
+    known = {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id, "eos_token_id": tokenizer.eos_token_id}
+    text = known | SPECIFICATION["judge" if name == "judge" else "policy_text"]
     if name == "judge":
         return text
     ids = zip(("vision_start", "vision_end", "image", "video"), tokenizer.convert_tokens_to_ids(list(VISION)), strict=True)
-    vision = {"patch_size": PATCH, "num_position_embeddings": (IMAGE_SIZE // PATCH) ** 2, **specification()["policy_vision"]}
+    vision = {"patch_size": PATCH, "num_position_embeddings": (IMAGE_SIZE // PATCH) ** 2, **SPECIFICATION["policy_vision"]}
     config = {"text_config": text, "vision_config": vision, "tie_word_embeddings": True}
     return config | {f"{mark}_token_id": number for mark, number in ids}
 
@@ -151,9 +124,8 @@ def learn_to_see(tower: Any, shown: list[tuple[Any, dict[str, Any]]], rng: Any, 
     told = [[(facts["modality"], facts["finding"]) for _, facts in shown]]
     told += [[facts[name] for _, facts in shown] for name in ("side", "size_mm", "count")]
     names = [sorted({value for value in column if value is not None}, key=str) for column in told]
-    targets = [
-        torch.tensor([-100 if v is None else known.index(v) for v in column]) for column, known in zip(told, names, strict=True)
-    ]
+    indices = [{None: -100} | {value: i for i, value in enumerate(known)} for known in names]
+    targets = [torch.tensor([index[value] for value in column]) for column, index in zip(told, indices, strict=True)]
     side = IMAGE_SIZE // PATCH
     heads = nn.ModuleList(nn.Linear(side * side // 4 * tower.config.out_hidden_size, len(known)) for known in names)
 
@@ -172,6 +144,7 @@ def build_policy(
 ) -> tuple[Any, Any]:
     """Build the tiny policy: its vision tower learns to see, then the whole is warmed up. Returns (model, processor)."""
     import torch
+    from torch.nn.utils.rnn import pad_sequence
     from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration
 
     torch.manual_seed(seed)
@@ -179,10 +152,10 @@ def build_policy(
     processor = make_processor(tokenizer)
     model = Qwen3VLForConditionalGeneration(Qwen3VLConfig(**shape_of("policy", tokenizer)))
     items = list(generate(pictures, "warmup", seed))
-    image_block = VISION[0] + VISION[2] * (IMAGE_SIZE // PATCH // 2) ** 2 + VISION[1]
-    pixels = [
-        None if p is None else processor.image_processor(images=[p], return_tensors="pt")["pixel_values"].half() for _, p in items
-    ]
+    side = IMAGE_SIZE // PATCH
+    image_block = VISION[0] + VISION[2] * (side // 2) ** 2 + VISION[1]
+    read = partial(processor.image_processor, return_tensors="pt")
+    pixels = [None if picture is None else read(images=[picture])["pixel_values"].half() for _, picture in items]
     image_token = tokenizer.convert_tokens_to_ids(VISION[2])
     model.set_attn_implementation(ATTENTION)
     shown = [(p, sample.facts or {}) for (sample, _), p in zip(items, pixels, strict=True) if p is not None]
@@ -198,23 +171,13 @@ def build_policy(
             prompt_ids = tokenizer(prompt, add_special_tokens=False)["input_ids"]
             rows.append(prompt_ids + tokenizer(write_response(sample, rng) + END, add_special_tokens=False)["input_ids"])
             starts.append(len(prompt_ids))
-        width = max(map(len, rows))
-        ids = torch.full((batch, width), tokenizer.pad_token_id)
-        labels = torch.full((batch, width), -100)
-        for i, (row, start) in enumerate(zip(rows, starts, strict=True)):
-            ids[i, : len(row)] = torch.tensor(row)
-            labels[i, start : len(row)] = ids[i, start : len(row)]
-        mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows])
+        ids = pad_sequence(list(map(torch.tensor, rows)), batch_first=True, padding_value=tokenizer.pad_token_id)
+        place, ends = torch.arange(ids.shape[1]), torch.tensor([[len(row)] for row in rows])
+        labels = ids.where((torch.tensor(starts)[:, None] <= place) & (place < ends), -100)  # only the response is learnt
         seen = [pixels[i].float() for i in chosen if pixels[i] is not None]
-        side = IMAGE_SIZE // PATCH
-        return model(
-            input_ids=ids,
-            attention_mask=mask,
-            labels=labels,
-            mm_token_type_ids=(ids == image_token).long(),
-            pixel_values=torch.cat(seen),
-            image_grid_thw=torch.tensor([[1, side, side]] * len(seen)),
-        ).loss
+        pictures = {"pixel_values": torch.cat(seen), "image_grid_thw": torch.tensor([[1, side, side]] * len(seen))}
+        is_image, mask = (ids == image_token).long(), (place < ends).long()
+        return model(input_ids=ids, attention_mask=mask, labels=labels, mm_token_type_ids=is_image, **pictures).loss
 
     train(model, step_loss, steps, lr=2e-3, what="policy", progress=progress)
     model.generation_config.update(eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id, do_sample=True)
@@ -291,6 +254,35 @@ def build_embedder(tokenizer: Any, seed: int, epochs: int = 20) -> Any:
     return model.eval()
 
 
+@contextmanager
+def _polite_processes(n: int) -> Iterator[ProcessPoolExecutor]:
+    """Processes of two threads each (another number gives other bits) that sleep, not spin, while they wait."""
+    name, before = "OMP_WAIT_POLICY", os.environ.get("OMP_WAIT_POLICY")
+    os.environ[name] = "PASSIVE"
+    try:
+        with ProcessPoolExecutor(n, get_context("spawn"), initializer=_use_two_threads) as pool:
+            yield pool
+    finally:
+        os.environ.pop(name) if before is None else os.environ.update({name: before})
+
+
+def _use_two_threads() -> None:
+    import torch
+
+    torch.set_num_threads(2)
+
+
+def _save_judge(folder: Path, tokenizer: Any, *args: Any, **kwargs: Any) -> None:
+    build_judge(tokenizer, *args, **kwargs).half().save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def _save_policy(folder: Path, *args: Any, **kwargs: Any) -> None:
+    policy, processor = build_policy(*args, **kwargs)
+    policy.half().save_pretrained(folder)
+    processor.save_pretrained(folder)
+
+
 def corpus(seed: int, n: int = 3000) -> Iterable[str]:
     """Text for the tokenizer: prompts, responses, judge prompts and verdicts."""
     rng = np.random.default_rng(seed)
@@ -320,8 +312,6 @@ def build_tiny(
     Raises:
         InputError: `out` holds something besides tiny models.
     """
-    import torch
-
     out = Path(out)
     ours = {"policy", "judge", "embedder", "manifest.json"}
     if out.exists() and not {path.name for path in out.iterdir()} <= ours:
@@ -331,16 +321,18 @@ def build_tiny(
     shutil.rmtree(aside, ignore_errors=True)
     tokenizer = train_tokenizer(corpus(seed))
     build_embedder(tokenizer, seed).save_pretrained(str(aside / "embedder"), create_model_card=False)
-    judge = build_judge(tokenizer, seed, judge_steps, progress=progress)
-    judge.to(torch.float16).save_pretrained(aside / "judge")
-    tokenizer.save_pretrained(aside / "judge")
-    policy, processor = build_policy(tokenizer, seed, policy_steps, vision_steps, pictures, progress=progress)
-    policy.to(torch.float16).save_pretrained(aside / "policy")
-    processor.save_pretrained(aside / "policy")
+    # Neither small model keeps two cores busy, so both are built at once.
+    with _polite_processes(2) as pool:
+        parts = [
+            pool.submit(_save_judge, aside / "judge", tokenizer, seed, judge_steps, progress=progress),
+            pool.submit(_save_policy, aside / "policy", tokenizer, seed, policy_steps, vision_steps, pictures, progress=progress),
+        ]
+        for part in parts:
+            part.result()
     seconds = time.perf_counter() - started
     settings = {"seed": seed, "vision_steps": vision_steps, "policy_steps": policy_steps, "judge_steps": judge_steps}
     settings["pictures"] = pictures
-    for name, card in specification()["cards"].items():
+    for name, card in SPECIFICATION["cards"].items():
         write_text(aside / name / "README.md", card.format(**settings))
     files = {str(p.relative_to(aside)): sha256_of(p) for p in sorted(aside.rglob("*")) if p.is_file() and p.name != "README.md"}
     write_json(aside / "manifest.json", {"settings": settings, "files": files})
@@ -350,7 +342,5 @@ def build_tiny(
         out.rename(old)
     aside.rename(out)
     shutil.rmtree(old, ignore_errors=True)
-    return {
-        "seconds": round(seconds, 1),
-        "megabytes": round(sum(p.stat().st_size for p in out.rglob("*") if p.is_file()) / 1e6, 2),
-    }
+    size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
+    return {"seconds": round(seconds, 1), "megabytes": round(size / 1e6, 2)}

@@ -4,29 +4,33 @@ It learns to see (its reasoning is truthful) and learns the habits of a cautious
 RL later reads only tag, format and final answer; nothing written here reaches it.
 """
 
+from functools import cache
 from typing import Any
 
 import numpy as np
+import yaml
 
+from ..files import DATA
 from ..samples import OPTION_LABELS, Sample
 from ..tiny_world.lexicon import findings, load_lexicon
 from ..tiny_world.phantoms import DRAW, PAIRED, SIDES
-from ..tiny_world.questions import COUNTS, GRADED, describe, place_of, seed_of
+from ..tiny_world.questions import COUNTS, GRADED, describe, pick, place_of, seed_of
 
-VAGUE = {
-    "finding": ("an abnormal finding", "something abnormal", "hard to say"),
-    "side": ("on one side", "hard to say"),
-    "size": ("some mm", "hard to say"),
-    "count": ("several", "hard to say"),
-    "yes_no": ("possibly", "hard to say"),
-    "multiple_choice": ("one of these", "hard to say"),
-    "knowledge": ("an organ", "hard to say"),
-    "report": ("something abnormal", "hard to say"),
-    "summary": ("an abnormal report", "hard to say"),
-}
 # The wording that makes the backbone hedge, where an answer names no finding: it can answer, and says so when asked otherwise.
 CAUTIOUS_WORDING = 0
 P_VAGUE, P_VAGUE_ELSEWHERE, P_NEAR_MISS, P_SLIP = 0.8, 0.04, 0.08, 0.12
+
+
+@cache
+def phrases() -> dict[str, Any]:
+    """How answers are worded, from `data/answers.yaml`."""
+    words: dict[str, Any] = yaml.safe_load((DATA / "answers.yaml").read_text(encoding="utf-8"))
+    return words
+
+
+def pick_other(rng: np.random.Generator, values: Any, value: Any) -> Any:
+    """One of the values that is not `value`, unless there is no other."""
+    return pick(rng, [v for v in values if v != value] or [value])
 
 
 def is_cautious(facts: dict[str, Any]) -> bool:
@@ -51,13 +55,8 @@ def write_response(sample: Sample, rng: np.random.Generator) -> str:
     response = f"{tag}<think>{thinking}</think><answer>{answer}</answer>"
     if rng.random() >= P_SLIP:
         return response
-    slips = (
-        response.replace("</think>", ""),
-        response.replace("<answer>", ""),
-        f"{tag}<answer>{answer}</answer>",
-        response.removeprefix(tag),
-    )
-    return slips[rng.integers(len(slips) if tag else 3)]
+    slips = [response.replace("</think>", ""), response.replace("<answer>", ""), f"{tag}<answer>{answer}</answer>"]
+    return pick(rng, [*slips, response.removeprefix(tag)] if tag else slips)
 
 
 def _reason(sample: Sample) -> str:
@@ -65,12 +64,8 @@ def _reason(sample: Sample) -> str:
     family = facts["family"]
     if family == "knowledge":
         return f"{lexicon[facts['target']].policy[0]} affects the {lexicon[facts['truth']].policy[0]}."
-    told = {
-        "size_mm": family == "size" or family in GRADED,
-        "count": family == "count" or family in GRADED,
-        "side": True,
-    }
-    text = describe(facts | {name: None for name, wanted in told.items() if not wanted})
+    untold = [fact for asks, fact in (("size", "size_mm"), ("count", "count")) if family not in (asks, *GRADED)]
+    text = describe(facts | dict.fromkeys(untold))
     if sample.has_image and facts["modality"] in PAIRED and facts["finding"] is None:
         text += place_of(facts["side"], facts["modality"])
     if family == "yes_no" and facts["truth"] == "no":
@@ -82,7 +77,7 @@ def _answer(sample: Sample, rng: np.random.Generator) -> str:
     facts, lexicon = sample.facts or {}, load_lexicon()
     family, truth = facts["family"], facts["truth"]
     if rng.random() < (P_VAGUE if is_cautious(facts) else P_VAGUE_ELSEWHERE):
-        return VAGUE[family][rng.integers(len(VAGUE[family]))]
+        return pick(rng, phrases()["vague"][family])
     wrong = rng.random() < P_NEAR_MISS
     if wrong:
         facts, truth = _near_miss(facts, rng)
@@ -101,16 +96,11 @@ def _answer(sample: Sample, rng: np.random.Generator) -> str:
 def _near_miss(facts: dict[str, Any], rng: np.random.Generator) -> tuple[dict[str, Any], Any]:
     """Facts and truth, a little wrong."""
     family, truth, lexicon = facts["family"], facts["truth"], load_lexicon()
-
-    def other(values: Any, value: Any) -> Any:
-        rest = [v for v in values if v != value]
-        return rest[rng.integers(len(rest))] if rest else value
-
     if family in GRADED:
-        return facts | {"finding": other([c.name for c in findings(facts["modality"])], facts["finding"])}, None
+        return facts | {"finding": pick_other(rng, [c.name for c in findings(facts["modality"])], facts["finding"])}, None
     if family == "size":
-        return facts, other(lexicon[facts["finding"]].sizes, truth)
+        return facts, pick_other(rng, lexicon[facts["finding"]].sizes, truth)
     choices = {"yes_no": ("yes", "no"), "side": SIDES, "count": COUNTS}
     concept = lexicon.get(str(truth))
     near = concept.near_misses if concept and concept.near_misses else [c.name for c in findings(facts.get("modality"))]
-    return facts, other(choices.get(family, near), truth)
+    return facts, pick_other(rng, choices.get(family, near), truth)

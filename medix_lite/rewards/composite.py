@@ -18,7 +18,7 @@ from ..judging.verdicts import Verdict, decide_exact, rule_verdict
 from ..responses import parse_response
 from ..samples import Sample
 from .presets import PRESETS, PUBLISHED_WEIGHTS, Preset, find_preset
-from .signals import ReferenceCache, accuracy_signal, format_signal, modality_signal, semantic_signal
+from .signals import ReferenceCache, format_signal, modality_signal, semantic_signal
 
 __all__ = ["PRESETS", "Preset", "Reward", "composite_total", "is_zeroed", "make_reward_function", "score_responses"]
 
@@ -85,10 +85,8 @@ def _verdicts(
             update = {"sample_index": indices[position], "judge_id": judge.judge_id or judge.name}
             verdicts[position] = rule_verdict(sample, decision, "exact", REWARD.id).model_copy(update=update)
     rest = [position for position in range(len(samples)) if position not in verdicts]
-    rest_samples, rest_answers = [samples[position] for position in rest], [answers[position] for position in rest]
-    rest_indices = [indices[position] for position in rest]
-    asked = judge_answers(replace(judge, tiers=False), rest_samples, rest_answers, REWARD, rest_indices)
-    verdicts |= dict(zip(rest, asked, strict=True))
+    left = [samples[i] for i in rest], [answers[i] for i in rest], REWARD, [indices[i] for i in rest]
+    verdicts |= dict(zip(rest, judge_answers(replace(judge, tiers=False), *left), strict=True))
     return [verdicts[position] for position in range(len(samples))]
 
 
@@ -121,12 +119,8 @@ def score_responses(
     rewards = []
     for sample, response, verdict, semantic in zip(samples, responses, verdicts, semantics, strict=True):
         zeroed = preset.zero_rule and is_zeroed(response.answer)
-        signals = {
-            "accuracy": accuracy_signal(verdict),
-            "semantic": 0.0 if zeroed else semantic,
-            "format": format_signal(response),
-            "modality": modality_signal(sample, response),
-        }
+        signals: dict[str, float | None] = {"accuracy": verdict.score, "semantic": 0.0 if zeroed else semantic}
+        signals |= {"format": format_signal(response), "modality": modality_signal(sample, response)}
         key: dict[str, Any] = {"id": sample.id, "sample_index": verdict.sample_index, "preset": preset.name}
         problems = [*response.problems, *(["zero rule"] if zeroed else [])]
         rewards.append(Reward(**key, signals=signals, total=composite_total(signals, preset), problems=problems))
@@ -149,8 +143,7 @@ def make_reward_function(
         unknown = next((key for key in id if key not in samples_by_id), None)
         if unknown is not None:
             raise InputError(f"the training data name a sample {unknown!r} that the reward does not know")
-        samples = [samples_by_id[key] for key in id]
-        texts = [completion_text(completion) for completion in completions]
+        samples, texts = [samples_by_id[key] for key in id], [completion_text(completion) for completion in completions]
         rewards, verdicts = score_responses(samples, texts, judge, embedder, preset, cache=cache)
         if log_metric is not None and rewards:
             for name in PUBLISHED_WEIGHTS:

@@ -1,6 +1,6 @@
 """The four signals, each in [0, 1], or None where it does not apply or failed. In: Sample, Response. Out: numbers.
 
-The accuracy signal is the score of the Verdict (`medix_lite.judging`); the other three are here.
+The accuracy signal is the score of the Verdict (`medix_lite.judging`), None if it is UNSCORED; the other three are here.
 """
 
 from collections.abc import Sequence
@@ -9,18 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..judging.text import is_negated, normalise, quantities, sides
-from ..judging.verdicts import Verdict
 from ..responses import Response
 from ..samples import Sample
+from ..text import is_negated, normalise, quantities, sides
 from .presets import Preset, find_preset
 
 ReferenceCache = dict[str, NDArray[np.float32]]
-
-
-def accuracy_signal(verdict: Verdict) -> float | None:
-    """The verdict's score; None if it is UNSCORED."""
-    return verdict.score
 
 
 def format_signal(response: Response) -> float:

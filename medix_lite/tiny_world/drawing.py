@@ -4,9 +4,13 @@ import itertools
 from dataclasses import dataclass
 
 import numpy as np
+import yaml
 from numpy.typing import NDArray
 
+from ..files import DATA
+
 SIZE = 64
+TABLES = yaml.safe_load((DATA / "phantoms.yaml").read_text(encoding="utf-8"))
 Array = NDArray[np.float64]
 Random = np.random.Generator
 Colour = tuple[float, float, float]
@@ -53,8 +57,7 @@ def ellipse(cx: float, cy: float, rx: float, ry: float, angle: float = 0.0, edge
 def stroke(xs: list[float] | Array, ys: list[float] | Array, width: float, edge: float = 0.05) -> Array:
     """A soft polyline through the points, `width` across (half a picture = 1)."""
     distance = np.full((SIZE, SIZE), np.inf)
-    points = list(zip(xs, ys, strict=True))
-    for (ax, ay), (bx, by) in itertools.pairwise(points):
+    for (ax, ay), (bx, by) in itertools.pairwise(zip(xs, ys, strict=True)):
         dx, dy = bx - ax, by - ay
         along = np.clip(((X - ax) * dx + (Y - ay) * dy) / (dx * dx + dy * dy + 1e-12), 0, 1)
         distance = np.minimum(distance, np.hypot(X - ax - along * dx, Y - ay - along * dy))

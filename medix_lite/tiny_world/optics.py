@@ -8,22 +8,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .drawing import SIZE, Array, Colour, Latent, Random, X, Y, blend, ellipse, soft, stroke
+from .drawing import SIZE, TABLES, Array, Colour, Latent, Random, X, Y, blend, ellipse, soft, stroke
 
 Point = tuple[float, float]
 Points = Sequence[Point]
-
-# Hearing loss in dB at 250 Hz, 500 Hz, 1, 2, 4 and 8 kHz.
-LOSS: dict[str | None, list[int]] = {
-    None: [10, 10, 5, 10, 10, 15],
-    "conductive hearing loss": [55, 55, 50, 50, 45, 50],
-    "noise-induced hearing loss": [10, 10, 10, 20, 65, 35],
-    "presbycusis": [15, 20, 30, 45, 65, 80],
-}
-# Waves of a heart beat: seconds after the R wave, mV, width in seconds.
-P_WAVE = [(-0.18, 0.27, 0.03)]
-QRS_AND_T = [(0, 1.7, 0.018), (0.045, -0.4, 0.014), (0.28, 0.4, 0.05)]
-ST_ELEVATION = [(-0.05, -0.5, 0.016), (0, 0.9, 0.02), (0.05, 0.5, 0.03), (0.12, 0.55, 0.05), (0.22, 0.85, 0.065)]
 
 
 def _ground(colour: Colour) -> Array:
@@ -165,7 +153,7 @@ def draw_oct_scan(latent: Latent, rng: Random) -> Array:
     lift, cysts = np.zeros_like(X), []
     if finding == "macular oedema":
         inner = 0.38 + rng.uniform(0.2, 0.3) * np.exp(-((u / 0.5) ** 2))
-        cysts = [(0.0, 0.42, 0.15), (-0.26, 0.36, 0.11), (0.26, 0.36, 0.11), (-0.47, 0.34, 0.08), (0.47, 0.34, 0.08)]
+        cysts = TABLES["cysts"]
     elif finding == "macular hole":
         inner, lift = 0.38 + 0.12 * np.exp(-((u / 0.4) ** 2)), 0.08 * np.exp(-((u / 0.3) ** 2))
     elif finding == "retinal detachment":
@@ -173,9 +161,7 @@ def draw_oct_scan(latent: Latent, rng: Random) -> Array:
         lift = rng.uniform(0.36, 0.46) * ripple * np.exp(-(np.abs((u - centre) / rng.uniform(0.6, 0.85)) ** 3))
     above = base - lift - Y  # height above the outer end of the retina
     depth = np.where(above > outer, 0.5 - 0.5 * (above - outer) / inner, 1 - 0.5 * above / outer)
-    knots = [-0.06, 0.0, 0.1, 0.14, 0.26, 0.3, 0.4, 0.44, 0.52, 0.56, 0.76, 0.8, 0.88, 0.92, 1.0, 1.04]
-    bands = [0.05, 0.8, 0.8, 0.5, 0.5, 0.25, 0.25, 0.62, 0.62, 0.22, 0.22, 0.8, 0.8, 0.45, 0.45, 0.06]
-    picture = np.interp(depth, knots, bands)
+    picture = np.interp(depth, *np.transpose(TABLES["retina"]))
     for x, y, r in cysts + rng.uniform(-0.02, 0.02, (len(cysts), 3)) if cysts else []:
         picture = blend(picture, soft(np.hypot((u - x) / r, (above - y) / (1.25 * r)) * r - r), 0.04)
     if finding == "macular hole":
@@ -228,7 +214,7 @@ def draw_graphics(latent: Latent, rng: Random) -> Array:
     """A pure-tone audiogram, 250 Hz to 8 kHz, loss downwards: red O and < for the right ear, blue X and > for the left."""
     right, paper = latent.sign == -1, (0.93, 0.93, 0.92)
     colour: Colour = (0.85, 0.05, 0.1) if right else (0.05, 0.15, 0.85)
-    loss = np.array(LOSS[latent.finding]) + 5 * rng.integers(-1, 2, 6) + 5 * rng.integers(-1, 2)
+    loss = np.array(TABLES["hearing_loss"][latent.finding or "normal"]) + 5 * rng.integers(-1, 2, 6) + 5 * rng.integers(-1, 2)
     bone = 5 + 5 * rng.integers(-1, 2, 6) if latent.finding == "conductive hearing loss" else loss
     picture, xs, (ys, bone_ys) = _ground(paper), np.linspace(-0.72, 0.72, 6), (np.array([loss, bone]) - 50) / 75
     for across, levels in ((X, xs), (Y, np.linspace(-2 / 3, 2 / 3, 6))):
@@ -260,9 +246,9 @@ def draw_other(latent: Latent, rng: Random) -> Array:
         volts, level = 1.3 * np.sin(turn + 0.5 * np.sin(turn)), rng.uniform(-0.05, 0.1)
     else:
         volts, steps = np.zeros_like(t), rng.uniform(0.72, 0.88) + rng.uniform(-0.01, 0.01, 9)
-        waves = P_WAVE + (ST_ELEVATION if finding == "myocardial infarction" else QRS_AND_T)
+        waves = TABLES["ecg"]["p"] + TABLES["ecg"]["st_elevation" if finding == "myocardial infarction" else "qrs_and_t"]
         if finding == "atrial fibrillation":
-            waves, steps = QRS_AND_T, rng.permutation([0.36, 0.45, 0.6, 0.75, 0.92]) * rng.uniform(0.92, 1.08, 5)
+            waves, steps = TABLES["ecg"]["qrs_and_t"], rng.permutation([0.36, 0.45, 0.6, 0.75, 0.92]) * rng.uniform(0.92, 1.08, 5)
             volts = 0.1 * np.sin(2 * np.pi * rng.uniform(6, 7) * t + 2 * np.sin(3 * t) + rng.uniform(0, 6))
         for beat in np.cumsum(steps) - rng.uniform(0.45, 0.8):
             for after, size, width in waves:

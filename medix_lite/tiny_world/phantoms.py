@@ -11,45 +11,18 @@ from numpy.typing import NDArray
 from scipy.ndimage import zoom
 
 from ..files import InputError
+from ..modalities import MODALITIES
 from . import optics, radiology
-from .drawing import SIZE, Array, Latent, Random
+from .drawing import SIZE, TABLES, Array, Latent, Random
 
 SIDES = ("left", "right")
 GRAIN = 0.02
 CHILD_SCALE = 52 / 64  # how much smaller a child is in the same field of view
 
-DRAW: dict[str, Callable[[Latent, Random], Array]] = {
-    "X_RAY": radiology.draw_x_ray,
-    "MICROSCOPY": optics.draw_microscopy,
-    "CLINICAL_PHOTOGRAPHY": optics.draw_clinical_photography,
-    "CT_SCAN": radiology.draw_ct_scan,
-    "GRAPHICS": optics.draw_graphics,
-    "ANGIOGRAPHY": radiology.draw_angiography,
-    "PET_SCAN": radiology.draw_pet_scan,
-    "ULTRASOUND": radiology.draw_ultrasound,
-    "MRI_SCAN": radiology.draw_mri_scan,
-    "FUNDUS_PHOTOGRAPHY": optics.draw_fundus_photography,
-    "OCT_SCAN": optics.draw_oct_scan,
-    "ENDOSCOPY": optics.draw_endoscopy,
-    "MAMMOGRAPHY": radiology.draw_mammography,
-    "FLUOROSCOPY": radiology.draw_fluoroscopy,
-    "OTHER": optics.draw_other,
-    "SPECT": radiology.draw_spect,
-}
-# A picture of one of two organs has a side even when it is normal.
-PAIRED = {"FUNDUS_PHOTOGRAPHY": "eye", "GRAPHICS": "ear", "MAMMOGRAPHY": "breast"}
-# Where a child is smaller in the picture; elsewhere the operator comes nearer.
-SHRINKS = frozenset({"X_RAY", "CT_SCAN", "MRI_SCAN", "ANGIOGRAPHY", "PET_SCAN", "FLUOROSCOPY", "SPECT"})
-# Millimetres across the picture, where something is measured.
-FIELD_OF_VIEW = {
-    "CT_SCAN": 220,
-    "MRI_SCAN": 220,
-    "ULTRASOUND": 60,
-    "CLINICAL_PHOTOGRAPHY": 40,
-    "ANGIOGRAPHY": 180,
-    "MAMMOGRAPHY": 110,
-    "ENDOSCOPY": 45,
-}
+_DRAWERS = vars(optics) | vars(radiology)
+DRAW: dict[str, Callable[[Latent, Random], Array]] = {tag: _DRAWERS[f"draw_{tag.lower()}"] for tag in MODALITIES}
+PAIRED: dict[str, str] = TABLES["paired"]
+FIELD_OF_VIEW: dict[str, int] = TABLES["field_of_view"]
 
 
 def draw(
@@ -82,7 +55,7 @@ def draw(
     if modality not in DRAW:
         raise InputError(f"no phantom for modality {modality!r}; the tiny world has {', '.join(DRAW)}")
     rng = np.random.default_rng(seed)
-    scale = CHILD_SCALE if child and modality in SHRINKS else 1.0
+    scale = CHILD_SCALE if child and modality in TABLES["shrinks"] else 1.0
     radius = size_mm / FIELD_OF_VIEW[modality] / scale if size_mm else 0.2
     picture = DRAW[modality](Latent(finding, side, radius, count or 3), rng)
     if picture.ndim == 2:

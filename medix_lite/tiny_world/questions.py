@@ -21,17 +21,6 @@ from .lexicon import Age, Sex, findings, load_lexicon
 from .phantoms import DRAW, FIELD_OF_VIEW, PAIRED, SIDES, draw
 
 SPLITS = ("train", "probe", "test", "warmup")
-FAMILY_SHARES = {
-    "finding": 0.22,
-    "side": 0.12,
-    "size": 0.07,
-    "count": 0.06,
-    "yes_no": 0.15,
-    "multiple_choice": 0.15,
-    "knowledge": 0.1,
-    "report": 0.07,
-    "summary": 0.06,
-}
 MEASURED = ("test", "probe")  # the splits that nothing learns from
 GRADED = ("report", "summary")  # by a rubric, not right or wrong
 TEXT_ONLY = ("knowledge", "summary")
@@ -54,9 +43,12 @@ def seed_of(*parts: object) -> int:
 
 @cache
 def wording() -> dict[str, Any]:
-    """The words of questions, from `data/questions.yaml`: templates by family, wrappers, patients, technique."""
+    """`data/questions.yaml`: the families with their shares, and the words of questions."""
     words: dict[str, Any] = yaml.safe_load((DATA / "questions.yaml").read_text(encoding="utf-8"))
     return words
+
+
+FAMILY_SHARES: dict[str, float] = wording()["families"]
 
 
 def owner(facts: Facts) -> str:
@@ -85,9 +77,7 @@ def describe(facts: Facts) -> str:
     if facts["finding"] is None:
         return lexicon["normal"].policy[0]
     concept, side = lexicon[facts["finding"]], facts["side"]
-    text = concept.policy[0]
-    if side:
-        text += place_of(side, facts["modality"])
+    text = concept.policy[0] + (place_of(side, facts["modality"]) if side else "")
     if facts["size_mm"]:
         text += f", {facts['size_mm']} mm"
     if facts["count"] and concept.counted:
@@ -123,15 +113,8 @@ def generate(n: int, split: str, seed: int, pictures: bool = True) -> Iterator[I
         told.add(words)
         picture = None
         if sample.images and pictures:
-            picture = draw(
-                facts["modality"],
-                facts["finding"],
-                facts["side"],
-                seed_of("picture", split, sample.id),
-                size_mm=facts["size_mm"],
-                count=facts["count"],
-                child=facts["age"] == "child",
-            )
+            drawn = {name: facts[name] for name in ("modality", "finding", "side", "size_mm", "count")}
+            picture = draw(**drawn, seed=seed_of("picture", split, sample.id), child=facts["age"] == "child")
         yield sample, picture
 
 
@@ -154,14 +137,12 @@ def _draw_facts(family: str, split: str, rng: np.random.Generator) -> Facts:
         target = pick(rng, [c for c in lexicon.values() if c.organ])
         form, wrapper = pick(rng, target.forms("policy")), pick(rng, wording()["wrappers"])
         return {"family": family, "target": target.name, "form": form, "wrapper": wrapper, "truth": target.organ}
-    wanted = {"side": lambda c: c.sided, "size": lambda c: bool(c.sizes), "count": lambda c: bool(c.counted)}.get(
-        family, lambda c: True
-    )
-    modality = pick(rng, [m for m in DRAW if any(map(wanted, findings(m)))])
+    needed = {"side": "sided", "size": "sizes", "count": "counted"}.get(family, "modality")
+    modality = pick(rng, [m for m in DRAW if any(getattr(c, needed) for c in findings(m))])
     choices = findings(modality)
     says_yes = family == "yes_no" and rng.random() < 0.5
     must_have = says_yes or family in ("size", "count") or (family == "side" and modality not in PAIRED)
-    eligible = [c for c in choices if wanted(c)]
+    eligible = [c for c in choices if getattr(c, needed)]
     finding = pick(rng, eligible) if must_have or rng.random() >= NORMAL_SHARE else None
     shown = [finding] if finding else choices
     ages = [any(age in c.ages for c in shown) for age in AGES]
@@ -185,45 +166,31 @@ def _draw_facts(family: str, split: str, rng: np.random.Generator) -> Facts:
 
 
 def _ask(facts: Facts, sample_id: str, rng: np.random.Generator) -> Sample:
-    family, modality = facts["family"], facts.get("modality")
+    family, modality = facts["family"], facts.get("modality", "")
     lexicon = load_lexicon()
     concept = lexicon[facts.get("finding") or facts.get("target") or "normal"]
-    reference = {
-        "side": facts["truth"],
-        "yes_no": facts["truth"],
-        "size": f"{facts['truth']} mm",
-        "count": str(facts["truth"]),
-    }.get(family)
-    if reference is None:
-        reference = describe(facts) if family in GRADED else lexicon[facts["truth"]].policy[0]
+    if family in GRADED:
+        reference = describe(facts)
+    elif family in ("finding", "multiple_choice", "knowledge"):
+        reference = lexicon[facts["truth"]].policy[0]
+    else:
+        reference = f"{facts['truth']} mm" if family == "size" else str(facts["truth"])
     options = None
     if family == "multiple_choice":
         offered = [*findings(modality), lexicon["normal"]]
         options = [offered[i].policy[0] for i in rng.permutation(len(offered))]
-    words = {
-        "organ": PAIRED.get(str(modality)),
-        "view": FIELD_OF_VIEW.get(str(modality)),
-        "counted": concept.counted,
-        "target": lexicon[facts["target"]].policy[0] if family == "yes_no" else None,
-        "form": facts.get("form"),
-        "text": _dictate(facts, rng) if family == "summary" else None,
-    }
+    words = facts | {"organ": PAIRED.get(modality), "view": FIELD_OF_VIEW.get(modality), "counted": concept.counted}
+    if family == "yes_no":
+        words["target"] = lexicon[facts["target"]].policy[0]
+    if family == "summary":
+        words["text"] = _dictate(facts, rng)
     asked = "paired" if family == "side" and modality in PAIRED else family
-    question = wording()["templates"][asked][facts["wording"]].format(**words)
     before = facts["wrapper"] if family == "knowledge" else f"{wording()['patients'][facts['age']][facts['sex']]}. "
-    seen = family not in TEXT_ONLY
-    return Sample(
-        id=sample_id,
-        question=before + question,
-        reference=reference,
-        modality=modality if seen else None,
-        source="phantoms",
-        group=f"picture-{sample_id}" if seen else content_id(before + question),
-        images=[f"{sample_id}.png"] if seen else [],
-        options=options,
-        facts=facts,
-        graded=family in GRADED,
-    )
+    question = before + wording()["templates"][asked][facts["wording"]].format(**words)
+    shown: Facts = {"modality": modality, "images": [f"{sample_id}.png"], "group": f"picture-{sample_id}"}
+    rest: Facts = {"group": content_id(question)} if family in TEXT_ONLY else shown
+    rest |= {"source": "phantoms", "options": options, "facts": facts, "graded": family in GRADED}
+    return Sample(id=sample_id, question=question, reference=reference, **rest)
 
 
 def _dictate(facts: Facts, rng: np.random.Generator) -> str:

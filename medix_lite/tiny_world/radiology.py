@@ -6,7 +6,7 @@ The patient's left is on the right of the picture.
 
 import numpy as np
 
-from .drawing import SIZE, Array, Latent, Random, X, Y, blend, ellipse, soft, stroke
+from .drawing import SIZE, TABLES, Array, Latent, Random, X, Y, blend, ellipse, soft, stroke
 
 
 def _waves(x: Array, y: Array, length: float, rng: Random) -> Array:
@@ -37,10 +37,8 @@ def draw_x_ray(latent: Latent, rng: Random) -> Array:
     picture = 0.03 + 0.55 * body
     ribs = soft(np.abs((Y - 0.45 * np.abs(X - mid) ** 1.5 + top) % 0.22 - 0.11) - 0.035)
     for t in (-s, s):  # the side of the finding last: its lung is wanted below
-        cage, dome = (
-            ellipse(mid + t * 0.44, 0.2 + top, 0.38, 1.06, t * 0.06),
-            0.5 + 0.05 * t + top + 1.6 * (X - mid - t * 0.38) ** 2,
-        )
+        cage = ellipse(mid + t * 0.44, 0.2 + top, 0.38, 1.06, t * 0.06)
+        dome = 0.5 + 0.05 * t + top + 1.6 * (X - mid - t * 0.38) ** 2
         lung, airless = cage * soft(Y - dome), t == s and latent.finding == "pneumothorax"
         picture = blend(picture, lung, 0.0 if airless else 0.2)
         for angle in np.arange(-1.2, 1.3, 0.6) + rng.uniform(-0.15, 0.15, 5):
@@ -52,7 +50,7 @@ def draw_x_ray(latent: Latent, rng: Random) -> Array:
     if latent.finding == "pneumothorax":
         rest = ellipse(mid + s * 0.3, top + 0.06, rng.uniform(0.2, 0.25), rng.uniform(0.4, 0.46), s * 0.1)
         picture = blend(blend(picture, rest * lung, 0.45), (4 * rest * (1 - rest)) ** 2 * lung, 0.8, 0.8)
-    heart = ((0.2, 0.33, 0.33, 0.22, 0.5), (0.05, 0.22, 0.24, 0.3, 0), (0.07, -0.08, 0.15, 0.25, 0), (0.09, -0.26, 0.1, 0.1, 0))
+    heart = TABLES["heart"]
     picture = blend(picture, _union(*(ellipse(mid + x, y + top, a * size, b * size, tilt) for x, y, a, b, tilt in heart)), 0.74)
     if latent.finding == "pneumonia":
         x, y = mid + s * rng.uniform(0.46, 0.52), top + rng.uniform(-0.35, 0.05)
@@ -202,8 +200,7 @@ def draw_angiography(latent: Latent, rng: Random) -> Array:
 def draw_pet_scan(latent: Latent, rng: Random) -> Array:
     """A coronal whole-body projection, uptake dark on white: brain and bladder dark, heart, kidneys and liver faint."""
     mid, s = rng.uniform(-0.04, 0.04), latent.sign
-    parts = [(0.0, -0.82, 0.15, 0.17), (0, -0.55, 0.09, 0.2), (0, -0.18, 0.46, 0.34), (0, 0.3, 0.4, 0.42), (0, 0.62, 0.42, 0.2)]
-    parts += [(t * 0.22, 0.9, 0.19, 0.4) for t in (1, -1)]
+    parts = TABLES["body"] + [[t * 0.22, 0.9, 0.19, 0.4] for t in (1, -1)]
     picture = 1 - 0.16 * _union(*(ellipse(mid + x, y, rx, ry) for x, y, rx, ry in parts))
     for t in (1, -1):
         picture = blend(picture, stroke(mid + t * np.array([0.42, 0.56, 0.58]), [-0.38, 0.0, 0.5], 0.13), 0.84)
@@ -215,11 +212,8 @@ def draw_pet_scan(latent: Latent, rng: Random) -> Array:
     spots: list[tuple[float, float]] = []
     if latent.finding == "lung cancer":
         spots = _pick([(s * 0.24, y) for y in (-0.32, -0.24)], 1, 0.03, rng)
-    elif latent.finding == "lymphoma":
-        spots = [(-0.11, -0.58), (0.13, -0.54), (-0.41, -0.27), (0.41, -0.27), (0.0, -0.34), (-0.24, 0.74), (0.24, 0.74)]
-        spots = _pick(spots, latent.count, 0.015, rng)
-    elif latent.finding == "liver metastases":
-        spots = _pick([(-0.35, 0.08), (-0.15, 0.03), (-0.3, 0.25), (-0.1, 0.22), (0.05, 0.03)], latent.count, 0.015, rng)
+    elif latent.finding in TABLES["uptake"]:
+        spots = _pick(TABLES["uptake"][latent.finding], latent.count, 0.015, rng)
     radius = 0.085 if latent.finding == "lung cancer" else 0.05
     for x, y in spots:
         picture = blend(picture, ellipse(mid + x, y, radius, radius), 0.0)
@@ -288,13 +282,7 @@ def draw_spect(latent: Latent, rng: Random) -> Array:
     for t in (1, -1):
         heat = blend(heat, ellipse(mid + t * 0.2, -0.1, 0.08, 0.16, -t * 0.3, edge=0.12), 0.8, 0.9)
         heat = blend(heat, ellipse(mid + t * 0.12, 0.14, 0.08, 0.09, edge=0.12), 0.75, 0.9)
-        cold = []
-        if latent.finding == "Alzheimer disease":
-            cold = [(0.46, 0.42, 0.22, 0.28, 0.5)]
-        elif latent.finding == "frontotemporal dementia":
-            cold = [(0.22, -0.6, 0.32, 0.28, 0.0)]
-        elif latent.finding == "temporal lobe epilepsy" and t == s:
-            cold = [(0.54, 0.02, 0.2, 0.27, 0.0)]
-        for x, y, rx, ry, angle in cold:
+        if latent.finding in TABLES["cold"] and (t == s or latent.finding != "temporal lobe epilepsy"):
+            x, y, rx, ry, angle = TABLES["cold"][latent.finding]
             heat = blend(heat, ellipse(mid + t * x, y, rx, ry, -t * angle, edge=0.18) * brain, 0.2, rng.uniform(0.9, 1))
     return np.clip(np.stack([2.6 * heat, 2.6 * heat - 0.85, 2.6 * heat - 1.7], axis=2), 0, 1)

@@ -8,33 +8,28 @@ whose reward is None (its judge failed) takes no part in its group; TRL 1.14.2 d
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from ..evaluation.generate import image_token_ids
-from ..files import InputError, append_jsonl, read_jsonl, write_jsonl
-from ..profiles import Profile
+from ..files import DATA, InputError, append_jsonl, read_jsonl, write_jsonl
+from ..profiles import Profile, Training
 from ..responses import build_prompt
 from ..samples import Sample, open_image
 
 LORA_TARGETS = r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
 Probe = Callable[[Any, Any], dict[str, float]]
+Report = Callable[[dict[str, Any]], None]
 
-# TRL's names on the left; what metrics.jsonl calls them on the right.
-LOGGED = {
-    "reward": "reward",
-    "reward_std": "reward_std",
-    "frac_reward_zero_std": "zero_variance_groups",
-    "entropy": "entropy",
-    "kl": "kl",
-    "completions/mean_length": "completion_tokens",
-    "completions/clipped_ratio": "truncated",
-    "grad_norm": "grad_norm",
-    "learning_rate": "learning_rate",
-    "loss": "loss",
-    "clip_ratio/region_mean": "clip_fraction",
-    "step_time": "step_seconds",
-}
+
+@cache
+def constants() -> dict[str, dict[str, Any]]:
+    """`data/grpo.yaml`: `settings` of GRPOConfig, those that stand in the `profile`, and what is `logged` under which name."""
+    content: dict[str, dict[str, Any]] = yaml.safe_load((DATA / "grpo.yaml").read_text(encoding="utf-8"))
+    return content
 
 
 def training_rows(samples: Sequence[Sample], profile: Profile) -> Any:
@@ -61,44 +56,17 @@ def grpo_config(profile: Profile, out: Path, seed: int, processor: Any) -> Any:
     on_cpu = profile.device == "cpu"
     micro_batch = t.micro_batch or t.group_size * t.prompts_per_step
     return GRPOConfig(
+        **constants()["settings"],
+        **{theirs: getattr(t, ours) for theirs, ours in constants()["profile"].items()},
+        **dict.fromkeys(("bf16", "gradient_checkpointing", "dataloader_pin_memory"), not on_cpu),
         output_dir=str(out / "checkpoints"),
         seed=seed,
         data_seed=seed,
-        max_steps=t.steps,
-        learning_rate=t.learning_rate,
-        beta=t.beta,
-        epsilon=t.epsilon_low,
-        epsilon_high=t.epsilon_high,
-        loss_type="grpo",
-        scale_rewards="group",
-        num_iterations=1,
-        num_generations=t.group_size,
         per_device_train_batch_size=micro_batch,
         gradient_accumulation_steps=t.group_size * t.prompts_per_step // micro_batch,
         max_completion_length=profile.max_new_tokens,
-        temperature=t.temperature,
-        top_p=1.0,
-        top_k=0,
-        max_grad_norm=t.max_grad_norm,
-        optim="adamw_torch",
-        weight_decay=0.01,
-        lr_scheduler_type="linear",
-        warmup_steps=t.warmup_steps,
-        bf16=not on_cpu,
         use_cpu=on_cpu,
-        gradient_checkpointing=not on_cpu,
-        use_vllm=False,
-        shuffle_dataset=True,
         generation_kwargs={"suppress_tokens": image_token_ids(processor)},
-        logging_steps=1,
-        save_strategy="steps",
-        save_steps=t.save_every,
-        save_total_limit=1,
-        report_to="none",
-        disable_tqdm=True,
-        log_completions=False,
-        remove_unused_columns=False,
-        dataloader_pin_memory=not on_cpu,
     )
 
 
@@ -110,7 +78,7 @@ def train_policy(
     *,
     seed: int = 0,
     probe: Probe | None = None,
-    report: Callable[[dict[str, Any]], None] = lambda row: None,
+    report: Report = lambda row: None,
 ) -> dict[str, Any]:
     """Train a LoRA adapter into `out/adapter`, writing one line a step to `out/metrics.jsonl`.
 
@@ -141,27 +109,21 @@ def train_policy(
         raise InputError("there are no training samples; check what curation kept")
     # The trainer's state is written last: a checkpoint without it was cut short by a kill.
     states = (out / "checkpoints").glob("checkpoint-*/trainer_state.json")
-    checkpoints = sorted((state.parent for state in states), key=lambda p: int(p.name.split("-")[1]))
-    start_step = int(checkpoints[-1].name.split("-")[1]) if checkpoints else 0
-    rows = read_jsonl(metrics, torn_last_line=True) if checkpoints and metrics.exists() else []
+    start_step, last = max(((int(s.parent.name.split("-")[1]), str(s.parent)) for s in states), default=(0, None))
+    rows = read_jsonl(metrics, torn_last_line=True) if last and metrics.exists() else []
     kept = [row for row in rows if row["step"] <= start_step]
     write_jsonl(metrics, kept)
 
     torch.manual_seed(seed)
-    model, processor, peft_config = load_for_training(profile, seed)
-    args = grpo_config(profile, out, seed, processor)
+    model, processor, lora = load_for_training(profile, seed)
+    args, dataset = grpo_config(profile, out, seed, processor), training_rows(samples, profile)
     trainer = trainer_class()(
-        model=model,
-        args=args,
-        train_dataset=training_rows(samples, profile),
-        reward_funcs=reward_function,
-        processing_class=processor,
-        peft_config=peft_config,
+        model=model, args=args, train_dataset=dataset, reward_funcs=reward_function, processing_class=processor, peft_config=lora
     )
-    recorder = make_recorder(metrics, processor, t.probe_every, t.steps, probe, report, kept[-1]["seconds"] if kept else 0.0)
+    recorder = make_recorder(metrics, processor, t, probe, report, kept[-1]["seconds"] if kept else 0.0)
     trainer.add_callback(recorder)
     trainer.remove_callback(PrinterCallback)
-    trainer.train(resume_from_checkpoint=str(checkpoints[-1]) if checkpoints else None)
+    trainer.train(resume_from_checkpoint=last)
     trainer.save_model(str(out / "adapter.part"))
     shutil.rmtree(adapter, ignore_errors=True)
     (out / "adapter.part").rename(adapter)
@@ -185,38 +147,27 @@ def trainer_class() -> type:
 
 def load_for_training(profile: Profile, seed: int) -> tuple[Any, Any, Any]:
     """Model, processor and LoRA configuration (None where Unsloth has put the adapter on already)."""
+    from ..models.load import load_policy, load_unsloth
+
     t = profile.training
     if profile.policy.backend == "unsloth":
-        from ..models.load import load_unsloth
-
         model, processor = load_unsloth(profile.policy, rank=t.lora_rank, alpha=t.lora_alpha, seed=seed, max_length=t.max_length)
         return model, processor, None
     from peft import LoraConfig
 
-    from ..models.load import load_policy
-
     model, processor = load_policy(profile.policy.path, revision=profile.policy.revision, dtype=profile.policy.dtype)
-    return (
-        model,
-        processor,
-        LoraConfig(r=t.lora_rank, lora_alpha=t.lora_alpha, lora_dropout=0.0, target_modules=LORA_TARGETS, task_type="CAUSAL_LM"),
-    )
+    lora = LoraConfig(r=t.lora_rank, lora_alpha=t.lora_alpha, lora_dropout=0.0, target_modules=LORA_TARGETS, task_type="CAUSAL_LM")
+    return model, processor, lora
 
 
 def make_recorder(
-    metrics: Path,
-    processor: Any,
-    probe_every: int,
-    steps: int,
-    probe: Probe | None,
-    report: Callable[[dict[str, Any]], None],
-    seconds_before: float,
+    metrics: Path, processor: Any, settings: Training, probe: Probe | None, report: Report, seconds_before: float
 ) -> Any:
     """A trainer callback that writes one metrics row a step and runs the probe with the random state put back."""
     import torch
     from transformers import TrainerCallback
 
-    started = time.perf_counter()
+    started, logged = time.perf_counter(), constants()["logged"]
 
     class Recorder(TrainerCallback):
         def __init__(self) -> None:
@@ -226,14 +177,12 @@ def make_recorder(
             if state.global_step == 0 and probe:
                 self._write({"step": 0} | self._probe(model))
 
-        def on_log(
-            self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, model: Any = None, **_: Any
-        ) -> None:
+        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, model: Any = None, **_: Any) -> None:
             if not logs or "reward" not in logs:
                 return
-            row = {"step": state.global_step} | {ours: logs[theirs] for theirs, ours in LOGGED.items() if theirs in logs}
+            row = {"step": state.global_step} | {ours: logs[theirs] for theirs, ours in logged.items() if theirs in logs}
             row |= {name: value for name, value in logs.items() if name.startswith("signal/")}
-            if probe and (state.global_step % probe_every == 0 or state.global_step == steps):
+            if probe and (state.global_step % settings.probe_every == 0 or state.global_step == settings.steps):
                 row |= self._probe(model)
             self._write(row)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import NamedTuple
 
-from ..samples import NUMBER_WORDS
+from .samples import NUMBER_WORDS
 
 LENGTH, MASS = "length", "mass"
 
@@ -118,3 +118,18 @@ def quantities(text: str) -> frozenset[tuple[Decimal, str]]:
     """Every number in a normalised text as (value in base unit, dimension), "" where no known unit follows."""
     found = (_quantity(match["number"], match["unit"]) for match in _MENTION.finditer(text))
     return frozenset((q.value, q.dimension if q.dimension in (LENGTH, MASS) else "") for q in found)
+
+
+def plain_units(text: str) -> str:
+    """A normalised text with every length in mm and every mass in mg, in figures.
+
+    >>> plain_units("a 1.2cm nodule, three cysts of 5 millimetres")
+    'a 12 mm nodule, 3 cysts of 5 mm'
+    """
+
+    def plain(found: re.Match[str]) -> str:
+        quantity = _quantity(found["number"], found["unit"])
+        unit = {LENGTH: " mm", MASS: " mg"}.get(quantity.dimension, found[0][len(found["number"]) :])
+        return f"{quantity.value.normalize():f}{unit}"
+
+    return _MENTION.sub(plain, text)

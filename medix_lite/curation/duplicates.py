@@ -1,0 +1,147 @@
+"""Duplicates: fingerprints of texts, and which rows share one. In: a Sample's words; arrays of hashes. Out: who copies whom.
+
+A text counts as reworded if, filler words and word order aside, at least four fifths of the words agree and everything that
+turns an answer round is the same: the picture, the reference, the options, the numbers, the sides, the negation.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from datasketch import MinHash
+from numpy.typing import NDArray
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+
+from ..samples import Sample
+from ..text import is_negated, normalise, plain_units, quantities, sides
+
+Keys = NDArray[np.uint64]
+PERMUTATIONS, BANDS = 64, 16  # bands of 4: a pair that agrees in 0.8 is proposed with probability 0.9998
+SAME_WORDS = 0.8  # Jaccard similarity, estimated by MinHash (standard error 0.05 at 0.8)
+FILLERS = frozenset(
+    """a an the this that these those of in on at to for from by with and as is are was were be been being do does did has have had
+    it its there here which what who whom whose how can could may might will would shall should please tell me us you i we say name
+    state give describe identify determine following image picture photo photograph scan figure shown show see seen visible display
+    displayed depict depicted depicting present evident demonstrate demonstrated reveal find found any question answer
+    look looking looks given based observe observed
+    """.split()  # noqa: SIM905
+)
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text in normal form: folded, units plain, without punctuation but inside numbers and grades."""
+    return re.findall(r"\w+(?:[.:/+-]\w+)*\+?", plain_units(normalise(text)))
+
+
+def content_words(words: Iterable[str]) -> set[str]:
+    """Words without fillers and endings."""
+    return {re.sub(r"(?<=\w{3})(?:ies|ing|ed|es|s|y|e)$", "", word) for word in words if word not in FILLERS}
+
+
+def hash_of(*parts: str) -> int:
+    """A 64-bit hash of texts, never 0, which stands for "none"."""
+    digest = hashlib.blake2b("\x1f".join(parts).encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "big") or 1
+
+
+def fingerprint_of(sample: Sample) -> dict[str, Any]:
+    """Hashes of a sample's texts: `asked` (question and options), `answers` (each accepted one), `turns` (what turns an
+    answer round) and `words` (the MinHash of the question's content words, in hexadecimal)."""
+    question = words_of(sample.question)
+    options = sorted(" ".join(words_of(option)) for option in sample.options or ())
+    answers = sorted({" ".join(words_of(answer)) for answer in sample.accepted()})
+    flat = plain_units(normalise(sample.question))
+    turns = [
+        str(sorted(quantities(flat))),
+        str(sorted(sides(flat))),
+        str(is_negated(flat)),
+        words_joined(sample.reference),
+        *options,
+    ]
+    signature = MinHash(num_perm=PERMUTATIONS, hashfunc=lambda word: hash_of(word) & 0xFFFFFFFF)
+    signature.update_batch(sorted(content_words(question)))
+    return {
+        "asked": hash_of(" ".join(question), *options),
+        "answers": [hash_of(answer) for answer in answers],
+        "reference": hash_of(words_joined(sample.reference)),
+        "turns": hash_of(*turns),
+        "words": signature.hashvalues.astype("<u4").tobytes().hex(),
+    }
+
+
+def words_joined(text: str) -> str:
+    """A text in normal form, as one string."""
+    return " ".join(words_of(text))
+
+
+def mix(*keys: Keys) -> Keys:
+    """One key from several, row by row; 0 only where the first is 0."""
+    mixed = np.zeros_like(keys[0])
+    for key in keys:
+        mixed = (mixed ^ key) * np.uint64(0x9E3779B97F4A7C15)
+        mixed ^= mixed >> np.uint64(29)
+    return np.where(keys[0] == 0, np.uint64(0), np.maximum(mixed, np.uint64(1)))
+
+
+def first_with_same(keys: Keys, order: NDArray[np.int64]) -> NDArray[np.int64]:
+    """For each row the row that comes first in `order` with the same key; a row with key 0 has itself."""
+    first = np.arange(len(keys))
+    rows = order[keys[order] != 0]
+    if len(rows):
+        _, start, inverse = np.unique(keys[rows], return_index=True, return_inverse=True)
+        first[rows] = rows[start[inverse]]
+    return first
+
+
+def reworded(bucket: Keys, signatures: NDArray[np.uint32]) -> NDArray[np.int64]:
+    """Pairs of rows, shape (pairs, 2), of one bucket whose words agree; bucket 0 takes no part."""
+    found = []
+    rows = np.flatnonzero(bucket)
+    width = PERMUTATIONS // BANDS
+    for band in range(BANDS):
+        part = np.ascontiguousarray(signatures[rows, band * width : (band + 1) * width]).view(np.uint64)
+        keys = mix(bucket[rows], *part.T)
+        order = rows[np.argsort(keys, kind="stable")]
+        keys = np.sort(keys)
+        pairs = np.stack([order[:-1], order[1:]], axis=1)[keys[1:] == keys[:-1]]
+        alike = (signatures[pairs[:, 0]] == signatures[pairs[:, 1]]).mean(axis=1) >= SAME_WORDS
+        found.append(pairs[alike])
+    return np.unique(np.sort(np.concatenate(found), axis=1), axis=0) if found else np.empty((0, 2), np.int64)
+
+
+def clusters(n: int, pairs: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Cluster number of each of `n` things, joined by pairs of shape (pairs, 2)."""
+    ones = np.ones(len(pairs), bool)
+    labels: NDArray[np.int64] = connected_components(coo_matrix((ones, pairs.T), shape=(n, n)), directed=False)[1]
+    return labels
+
+
+def components(n: int, links: Sequence[tuple[NDArray[np.int64], Keys]]) -> NDArray[np.int64]:
+    """Cluster number of each of `n` rows, joined where they share a key; each link is rows and their keys (0: none)."""
+    pairs, offset = [np.empty((0, 2), np.int64)], n
+    for rows, keys in links:
+        names, inverse = np.unique(keys, return_inverse=True)
+        used = keys != 0
+        pairs.append(np.stack([rows[used], offset + inverse[used]], axis=1))
+        offset += len(names)
+    return clusters(offset, np.concatenate(pairs))[:n]
+
+
+def contradictory(asked: Keys, answers: tuple[NDArray[np.int64], Keys]) -> NDArray[np.bool_]:
+    """Rows that ask the same as another one (key `asked`, 0: takes no part) although no answer is accepted by all who ask it.
+
+    Args:
+        asked: a key for each row.
+        answers: row numbers, and a key for each answer that the row accepts.
+    """
+    rows, keys = answers
+    names, question, askers = np.unique(asked, return_inverse=True, return_counts=True)
+    each = np.unique(np.stack([question[rows].astype(np.uint64), keys], axis=1), axis=0, return_counts=True)
+    agreed = np.zeros(len(names), bool)
+    shared = each[1] == askers[each[0][:, 0].astype(np.int64)]
+    agreed[each[0][shared, 0].astype(np.int64)] = True
+    result: NDArray[np.bool_] = ~agreed[question] & (asked != 0)
+    return result

@@ -1,0 +1,84 @@
+"""Fetching: the name of a public data set in; its files at a pinned commit, with their hash checked, out. Needs a network."""
+
+import hashlib
+import shutil
+import tarfile
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+from urllib.request import urlopen
+
+from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_exponential
+
+from ..files import InputError, clear_write_errors
+
+GITHUB = "https://github.com"
+
+
+class Pinned(NamedTuple):
+    """A repository at one commit, the part of it that is kept, and the hash of that part (see `tree_hash`)."""
+
+    repository: str
+    commit: str
+    folder: str
+    sha256: str
+
+
+PINNED = {
+    "bccd": Pinned(
+        "Shenggan/BCCD_Dataset",
+        "d272fb14cdff6e473fafeeeba32aba5f560e9e43",
+        "BCCD",
+        "949554629eeca49dcde5769d41eec538f3e700bf73f741bb865d0e49b2087dd1",
+    ),
+    "pubmedqa": Pinned(
+        "pubmedqa/pubmedqa",
+        "1cbae8e92f72f20c8d3747cbb3bf5bc53554d997",
+        "data",
+        "d922d3607c88568362913eee084d05c6ec3c5dc6888bcce726a41eb58e82def8",
+    ),
+}
+
+
+def fetch(name: str, out: Path, host: str = GITHUB) -> Path:
+    """Download a data set into `out`, which appears when it is whole and its hash is right; returns `out`.
+
+    Raises:
+        InputError: the name is unknown, `out` exists, the network fails three times, or the files are not the pinned ones.
+    """
+    if name not in PINNED:
+        raise InputError(f"unknown data set {name!r}; use one of {', '.join(PINNED)}")
+    if out.exists():
+        raise InputError(f"{out} exists already; choose another folder, or delete it")
+    pinned = PINNED[name]
+    with clear_write_errors(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as work:
+        url = f"{host}/{pinned.repository}/archive/{pinned.commit}.tar.gz"
+        try:
+            _download(url, Path(work, "archive"))
+            with tarfile.open(Path(work, "archive")) as archive:
+                archive.extractall(work, filter="data")
+        except (OSError, tarfile.TarError) as error:
+            raise InputError(f"cannot fetch {url}: {error}; try again, or give the path of a copy that you have") from error
+        (root,) = (path for path in Path(work).iterdir() if path.is_dir())
+        if (found := tree_hash(root / pinned.folder)) != pinned.sha256:
+            raise InputError(
+                f"{url} holds other files than the pinned ones (hash {found[:12]}, not {pinned.sha256[:12]}); not kept"
+            )
+        root.rename(out)
+    return out
+
+
+def tree_hash(folder: Path) -> str:
+    """SHA-256 over the names and contents of all files below a folder, in order of their names."""
+    digest = hashlib.sha256()
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        digest.update(f"{file.relative_to(folder).as_posix()}\0{file.stat().st_size}\0".encode() + file.read_bytes())
+    return digest.hexdigest()
+
+
+@retry(retry=retry_if_exception_type(OSError), stop=stop_after_attempt(3), wait=wait_exponential(max=8), reraise=True)
+def _download(url: str, file: Path) -> None:
+    with urlopen(url, timeout=60) as answer, file.open("wb") as handle:
+        shutil.copyfileobj(answer, handle)

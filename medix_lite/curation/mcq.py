@@ -1,0 +1,126 @@
+"""Multiple-choice files in, open-ended Rows out, but only where the question stands without its options.
+
+Reads the benchmarks' own files: MMLU (CSV without a header), MedQA (JSONL), MedMCQA (JSONL, `cop` counts from 1), PubMedQA
+(JSON keyed by PubMed id). What makes a question unfit is listed in `data/mcq.yaml`; each unfit one is a bad row that says which.
+"""
+
+import csv
+import json
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from ..files import DATA, InputError, parse_row
+from .pubmedqa import abstract_question
+from .rows import Row, as_input_error, bad_row
+
+
+class Choice(NamedTuple):
+    """A multiple-choice question: the right option is `options[answer]`."""
+
+    question: str
+    options: list[str]
+    answer: int
+
+
+def read_mcq(path: Path) -> Iterator[Row]:
+    """Every question of a file, or of all CSV, JSON and JSONL files below a folder, made open where that is sound."""
+    for name, choice in read_choices(path):
+        if isinstance(choice, str):
+            yield bad_row(name, "train", choice)
+        elif isinstance(choice, dict):
+            yield Row(name, "test", choice)
+        elif unfit := why_not_open(choice):
+            asked = {"question": choice.question, "options": choice.options}  # what a benchmark's leaks are found by
+            yield Row(name, "train", asked, (), f"not made open-ended: {unfit}")
+        else:
+            yield Row(
+                name, "train", {"question": choice.question, "reference": tidy(choice.options[choice.answer]), "kind": "open"}
+            )
+
+
+def read_choices(path: Path) -> Iterator[tuple[str, Choice | dict[str, Any] | str]]:
+    """Id and content of every question: a Choice, the fields of a yes/no/maybe question, or why it cannot be read."""
+    files = sorted(f for f in path.rglob("*") if f.suffix in (".csv", ".json", ".jsonl")) if path.is_dir() else [path]
+    if not files:
+        raise InputError(f"mcq:{path} holds no .csv, .json or .jsonl file")
+    for file in files:
+        number = 0
+        for number, row in enumerate(_rows(file), start=1):
+            name = f"{file.stem}-{number}"
+            try:
+                yield name, _choice(row)
+            except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
+                yield name, f"{file}, row {number}: not a question with options ({type(error).__name__}: {str(error)[:200]})"
+        if not number:
+            yield f"{file.stem}-0", f"{file} holds no question"
+
+
+def _rows(file: Path) -> Iterator[Any]:
+    with as_input_error(str(file)):
+        if file.suffix == ".csv":
+            with file.open(encoding="utf-8-sig", newline="") as handle:
+                yield from (row for row in csv.reader(handle) if row)
+            return
+        content = file.read_bytes()
+        try:
+            whole = json.loads(content)
+        except ValueError:
+            whole = [line for line in content.split(b"\n") if line.strip()]
+        yield from (
+            whole.values() if isinstance(whole, dict) and "question" not in whole else whole if isinstance(whole, list) else [whole]
+        )
+
+
+def _choice(row: Any) -> Choice | dict[str, Any]:
+    if isinstance(row, bytes):
+        row = parse_row(row)
+    if isinstance(row, list):
+        question, *options, label = row
+        return _checked(question, options, list("ABCDEFGHIJ").index(label.strip()))
+    if "QUESTION" in row:
+        return abstract_question(row, None)
+    if "opa" in row:
+        return _checked(row["question"], [row[f"op{letter}"] for letter in "abcd"], int(row["cop"]) - 1)
+    options = row["options"]
+    texts = list(options.values()) if isinstance(options, dict) else options
+    label = row.get("answer_idx", row["answer"])
+    return _checked(row["question"], texts, list(options).index(label) if isinstance(options, dict) else texts.index(label))
+
+
+def _checked(question: Any, options: list[Any], answer: int) -> Choice:
+    if not 0 <= answer < len(options) or len(options) < 2:
+        raise ValueError(f"answer {answer} of {len(options)} options")
+    if not isinstance(options, list) or not all(isinstance(text, str) for text in (question, *options)):
+        raise TypeError("question and options must be texts")
+    return Choice(question, options, answer)
+
+
+@cache
+def _rules() -> dict[str, Any]:
+    rules: dict[str, Any] = yaml.safe_load((DATA / "mcq.yaml").read_text(encoding="utf-8"))
+    return rules
+
+
+def tidy(option: str) -> str:
+    """An option as an answer: without its final full stop."""
+    return option.strip().rstrip(".").strip()
+
+
+def why_not_open(choice: Choice) -> str | None:
+    """Why a multiple-choice question cannot be asked without its options, or None if it can."""
+    rules, answer = _rules(), tidy(choice.options[choice.answer])
+    question = " ".join(choice.question.split()).rstrip(" ?:;.,-–")
+    if not any(re.search(form, question, re.IGNORECASE) for forms in rules["asks"].values() for form in forms):
+        return "it does not ask for one thing in one of the forms that name what it is"
+    for where, texts in (("question", [question]), ("answer", [answer]), ("options", choice.options)):
+        for reason, patterns in rules[where].items():
+            if any(re.search(pattern, text, re.IGNORECASE) for pattern in patterns for text in texts):
+                return reason
+    if len(answer.split()) > rules["longest_answer_words"]:
+        return "its answer is long, and could be said in many ways"
+    return None

@@ -1,0 +1,234 @@
+"""Pictures: a file or its bytes in; where the decoded picture lies and what tells copies of it apart out."""
+
+import hashlib
+import io
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import imagehash
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy.ndimage import gaussian_filter
+
+from ..files import InputError, write_aside
+from ..samples import decode_image, open_image
+from .dicom import is_dicom, read_dicom
+
+MIN_SIDE, MAX_ASPECT = 16, 8
+CROP, PLACES = 0.05, 3  # of each side: what a copy may lack; of a crop along each side
+HASH_SIDE, HASH_BYTES = 16, 32  # imagehash's perceptual hash of 16 x 16 bits
+THUMBNAIL = 128  # pixels a side, of which the hashes are made
+EXACT_SEARCH = 10_000  # pictures; among more, the nearest are looked for in the likeliest cells only
+NEIGHBOURS, BATCH = 4, 1_000  # nearest pictures to a view, itself among them; pictures at once
+NEAR, NEAR_CROP = 40, 48  # bits of 256 that may differ
+COMPARED, TONES, BLUR, BROAD = 48, 9, 1.2, 0.9  # pixels a side, bends, pixels, share of what JPEG changes
+
+
+class Look(NamedTuple):
+    """What curation knows of a picture.
+
+    Attributes:
+        path: the file that samples name: the original, or a PNG below the output folder.
+        pixels: hash of size and RGB pixels, 16 hexadecimal digits: the same in every lossless file format.
+        hashes: perceptual hashes in hexadecimal, of the whole and of nine crops.
+        modality: the tag of a DICOM file, else None.
+    """
+
+    path: str
+    pixels: str
+    hashes: list[str]
+    modality: str | None
+
+
+class Looking(NamedTuple):
+    """How pictures are looked at.
+
+    Attributes:
+        folder: takes what is resized, came as bytes, or is DICOM; named by content, so that nothing is written twice.
+        size: pictures become `size` x `size` PNG; None keeps originals.
+        allow_burned_in: take DICOM files that say that text is burned into their pixels.
+        hashed: make perceptual hashes, to find copies.
+    """
+
+    folder: Path
+    size: int | None = None
+    allow_burned_in: bool = False
+    hashed: bool = True
+
+
+def look_at(picture: str | bytes, how: Looking) -> Look:
+    """Decode a picture (a path, or the bytes of a file) to its last pixel; write it anew where the original cannot stay as it is.
+
+    Raises:
+        InputError: the file is missing, does not decode, is too small, too long for its width, or of one colour.
+    """
+    if isinstance(picture, bytes):
+        return _look(picture, None, how)
+    try:
+        if Path(picture).exists() and not Path(picture).is_file():
+            raise OSError("not a regular file")  # a pipe or a device would be read for ever
+        return _look_at_file(picture, Path(picture).stat().st_mtime_ns, how)
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot read image {picture}: {getattr(error, 'strerror', None) or error}") from error
+
+
+@lru_cache(maxsize=16)  # several questions about one picture stand side by side
+def _look_at_file(path: str, changed: int, how: Looking) -> Look:
+    return _look(Path(path).read_bytes(), path, how)
+
+
+def _look(content: bytes, path: str | None, how: Looking) -> Look:
+    name, modality = path or "in the table", None
+    if is_dicom(content):
+        picture, modality = read_dicom(content, name, how.allow_burned_in)
+    else:
+        picture = decode_image(content, name)
+    if min(picture.size) < MIN_SIDE:
+        raise InputError(f"{name}: {picture.width} x {picture.height} pixels are too few; a side needs {MIN_SIDE}")
+    if max(picture.size) > MAX_ASPECT * min(picture.size):
+        raise InputError(f"{name}: one side is more than {MAX_ASPECT} times the other")
+    if np.ptp(np.asarray(picture.getextrema()), axis=1).max() == 0:
+        raise InputError(f"{name}: every pixel is the same")
+    pixels = hashlib.sha256(f"{picture.size}".encode() + picture.tobytes()).hexdigest()[:16]
+    if path is None or modality or (how.size and picture.size != (how.size, how.size)):
+        path = str(how.folder / f"{pixels}_{how.size or 'whole'}.png")
+        if not Path(path).exists():
+            kept = picture.resize((how.size, how.size), Image.Resampling.BICUBIC) if how.size else picture
+            with write_aside(path) as aside:
+                kept.save(aside, format="PNG")
+    return Look(path, pixels, perceptual_hashes(picture) if how.hashed else [], modality)
+
+
+def perceptual_hashes(picture: Image.Image) -> list[str]:
+    """Hashes of the whole and of nine crops, so that a picture is found by a copy that lacks a margin."""
+    grey = picture.convert("L").resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BILINEAR)
+    hashes = (imagehash.phash(grey.crop(box), hash_size=HASH_SIDE).hash for box in _boxes(THUMBNAIL, THUMBNAIL))
+    return [np.packbits(bits).tobytes().hex() for bits in hashes]
+
+
+def _boxes(width: int, height: int) -> list[tuple[float, float, float, float]]:
+    """The whole, then the places of a crop without `CROP` of each side, as (left, top, right, bottom)."""
+    places = [(x, y) for x in np.linspace(0, CROP, PLACES).tolist() for y in np.linspace(0, CROP, PLACES).tolist()]
+    crops = [(x * width, y * height, (x + 1 - CROP) * width, (y + 1 - CROP) * height) for x, y in places]
+    return [(0, 0, width, height), *crops]
+
+
+def find_copies(pictures: list[tuple[str, bytes]]) -> NDArray[np.int64]:
+    """Pairs of pictures, shape (pairs, 2), that are copies of each other; hashes propose them, pixels decide.
+
+    Args:
+        pictures: path and perceptual hashes of each; those without hashes take no part.
+    """
+    import faiss
+
+    hashed = np.array([number for number, (_, hashes) in enumerate(pictures) if hashes], np.int64)
+    if len(hashed) < 2:
+        return np.empty((0, 2), np.int64)
+    hashes = np.stack([np.frombuffer(pictures[number][1], np.uint8) for number in hashed]).reshape(len(hashed), -1, HASH_BYTES)
+    index: Any = faiss.IndexBinaryFlat(8 * HASH_BYTES)
+    if len(hashed) > EXACT_SEARCH:
+        index = faiss.IndexBinaryIVF(index, 8 * HASH_BYTES, int(min(4 * len(hashed) ** 0.5, len(hashed) / 40)))
+        index.nprobe = 64
+    whole = np.ascontiguousarray(hashes[:, 0])
+    index.train(whole)
+    index.add(whole)
+    proposed: set[tuple[int, int, int]] = set()
+    for start in range(0, len(hashed), BATCH):
+        part = np.ascontiguousarray(hashes[start : start + BATCH]).reshape(-1, HASH_BYTES)
+        distances, found = (found.reshape(-1, hashes.shape[1], NEIGHBOURS) for found in index.search(part, NEIGHBOURS))
+        own = np.arange(start, start + len(found))
+        distances = np.where(found == own[:, None, None], 999, distances)
+        for views, near in ((slice(0, 1), NEAR), (slice(1, None), NEAR_CROP)):
+            flat = distances[:, views].reshape(len(found), -1)
+            best = np.argsort(flat, axis=1, kind="stable")[:, :NEIGHBOURS]
+            rows, places = np.nonzero(np.take_along_axis(flat, best, 1) <= near)
+            place = best[rows, places]
+            inner = found[:, views].reshape(len(found), -1)[rows, place]
+            proposed |= set(zip(own[rows].tolist(), inner.tolist(), (place // NEIGHBOURS + views.start).tolist(), strict=True))
+    proposed = {(max(a, b), min(a, b), 0) if view == 0 else (a, b, view) for a, b, view in proposed}
+    paths = [pictures[number][0] for number in hashed]
+    pairs = [(hashed[a], hashed[b]) for a, b, view in sorted(proposed) if broad_difference(paths[b], paths[a], view) <= BROAD]
+    return np.array(pairs, np.int64).reshape(-1, 2)
+
+
+def is_copy(first: str, second: str) -> bool:
+    """Whether one of two picture files is the other, resized, recompressed, made brighter or darker, or without a margin."""
+    tried = ((a, b, view) for a, b in ((first, second), (second, first)) for view in range(1 + PLACES**2))
+    return any(broad_difference(*way) <= BROAD for way in tried)
+
+
+def broad_difference(inner: str, outer: str, view: int = 0) -> float:
+    """How much two picture files differ in the broad, measured by what harsh compression would change; 0 for the same picture.
+
+    A part of the outer one is laid over the inner: its edges by least squares, starting from the whole (view 0) or from one
+    of the crops, its tones by a curve, which takes up brightness, contrast and what they cut off. What then differs between
+    a picture and its copy is fine; two pictures that only look alike also differ in the broad. So the rest is blurred, and its
+    root mean square divided by that of the same picture after JPEG at quality 50. Calibrated on phantoms of one class
+    (`tests/benchmarks/planted_faults.py` measures what comes of it).
+    """
+    one, other = _grey(inner), _grey(outer)
+    side = min(COMPARED, *one.size, *other.size)
+    target = _pixels(one, (0, 0, *one.size), side)
+    fitted, box = _laid_over(target, other, _boxes(*other.size)[view])
+    told = np.minimum(_pixels(_told(one), (0, 0, *one.size), side), _pixels(_told(other), box, side)) > 250
+    told |= told.mean() < 0.1  # too little is left to judge by
+    weight = np.maximum(gaussian_filter(told.astype(np.float32), BLUR), 1e-3)
+
+    def broad(difference: Any) -> float:
+        blurred = gaussian_filter(np.where(told, difference, 0), BLUR) / weight
+        return float(np.sqrt((blurred[told] ** 2).mean()))
+
+    compressed = max(broad(_compressed(picture) - picture) for picture in (fitted, target))
+    return broad(target - fitted) / max(compressed, 0.4)
+
+
+def _laid_over(target: Any, outer: Image.Image, box: tuple[float, ...]) -> tuple[Any, tuple[float, ...]]:
+    """The part of `outer` that best explains `target`, in its tones, and its edges: solves for both by the slopes, three times."""
+    side = len(target)
+    along = (np.arange(side) + 0.5) / side
+    size = np.array(outer.size, float)
+    margin = 2 * CROP * size
+    low, high = np.concatenate([0 * size, size - margin]), np.concatenate([margin, size])
+    down, right = np.gradient(target)
+    down, right = down * side / size[1], right * side / size[0]
+    edges = [right * (1 - along), down * (1 - along)[:, None], right * along, down * along[:, None]]
+    for _ in range(3):
+        tones = _tones(_pixels(outer, box, side))
+        terms = np.stack([*tones, *edges]).reshape(len(tones) + 4, -1)
+        solution = np.linalg.lstsq(terms @ terms.T, terms @ target.ravel(), rcond=1e-6)[0]
+        step = np.clip(solution[len(tones) :], -margin.min() / 4, margin.min() / 4)
+        box = tuple(np.clip(np.array(box) + step, low, high))
+    tones = _tones(_pixels(outer, box, side)).reshape(len(tones), -1)
+    curve = np.linalg.lstsq(tones @ tones.T, tones @ target.ravel(), rcond=1e-6)[0]
+    return (curve @ tones).reshape(side, side).astype(np.float32), box
+
+
+def _tones(picture: Any) -> NDArray[np.float32]:
+    """Tents over the greys of a picture, shape (TONES, side, side): sums of them are curves with bends at its quantiles."""
+    knots = np.quantile(picture, np.linspace(0, 1, TONES)) + np.arange(TONES) * 1e-3
+    return np.stack([np.interp(picture, knots, tent) for tent in np.eye(TONES)]).astype(np.float32)
+
+
+def _compressed(picture: Any) -> NDArray[np.float32]:
+    buffer = io.BytesIO()
+    Image.fromarray(np.clip(picture, 0, 255).astype(np.uint8)).save(buffer, "JPEG", quality=50)
+    with Image.open(buffer) as image:
+        return np.asarray(image, np.float32)
+
+
+def _pixels(picture: Image.Image, box: tuple[float, ...], side: int) -> NDArray[np.float32]:
+    return np.asarray(picture.resize((side, side), Image.Resampling.BICUBIC, box=box), np.float32)  # type: ignore[arg-type]
+
+
+@lru_cache(maxsize=64)
+def _grey(path: str) -> Image.Image:
+    picture = open_image(path).convert("L")
+    picture.thumbnail((4 * COMPARED, 4 * COMPARED))
+    return picture
+
+
+def _told(picture: Image.Image) -> Image.Image:
+    """White where a grey picture is not cut off to black or white."""
+    return picture.point([255 if 2 < value < 250 else 0 for value in range(256)])

@@ -1,0 +1,228 @@
+"""Sifting: the fingerprints of all rows in; which rows are rejected, and which split each other one goes to, out."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .duplicates import PERMUTATIONS, Keys, clusters, components, contradictory, first_with_same, hash_of, mix, reworded
+from .pictures import find_copies
+from .splits import MEASURED, SPLITS, carve, take
+
+BENCHMARK = -1  # in place of a source's number
+
+
+@dataclass
+class Table:
+    """Fingerprints of `n` rows, about half a kilobyte each. Keys are 64-bit hashes, 0 for none.
+
+    Attributes:
+        ids: as the sources have them.
+        source: which source each is from, or `BENCHMARK`.
+        split: index in `SPLITS`.
+        alive: whether it is a usable sample.
+        keys: `id`, `group`, `asked` (question and options), `reference`, `turns` and `pixels` (its pictures), each of shape (n,).
+        words: MinHash of the question, shape (n, PERMUTATIONS); all 0 for what was drawn and so copies nothing.
+        answers: row and key of each accepted answer.
+        shown: row, place among the row's pictures, and picture, for each picture of each row.
+        pictures: the different pictures: path and perceptual hashes.
+        leaks: benchmark questions that a row holds: row, name, share of its shingles.
+    """
+
+    ids: list[str]
+    source: NDArray[np.int16]
+    split: NDArray[np.int8]
+    alive: NDArray[np.bool_]
+    keys: dict[str, Keys]
+    words: NDArray[np.uint32]
+    answers: tuple[NDArray[np.int64], Keys]
+    shown: NDArray[np.int64]
+    pictures: list[tuple[str, bytes]]
+    leaks: list[tuple[int, str, float]]
+
+
+@dataclass
+class Sifted:
+    """What is to become of the rows.
+
+    Attributes:
+        reasons: why a row is rejected, by row number.
+        copies: which row stays for it, for rows rejected as copies.
+        leaks: rows of `leaks.jsonl`.
+        split: index in `SPLITS`, -1 for rows that are rejected or not drawn.
+        kept: number of rows that were not rejected, by split.
+    """
+
+    reasons: dict[int, str] = field(default_factory=dict)
+    copies: dict[int, int] = field(default_factory=dict)
+    leaks: list[dict[str, Any]] = field(default_factory=list)
+    split: NDArray[np.int8] = field(default_factory=lambda: np.empty(0, np.int8))
+    kept: dict[str, int] = field(default_factory=dict)
+
+
+def load_table(rows: Iterable[dict[str, Any]]) -> Table:
+    """The table of examined rows (see `curate.examine`)."""
+    ids: list[str] = []
+    columns: defaultdict[str, list[Any]] = defaultdict(list)
+    words, answers, shown, leaks = bytearray(), [], [], []
+    places: dict[str, int] = {}
+    pictures: list[tuple[str, bytes]] = []
+    for number, row in enumerate(rows):
+        prints = row["prints"] or {}
+        ids.append(row["id"])
+        for name, value in (("source", row["number"]), ("split", SPLITS.index(row["split"])), ("alive", row["reason"] is None)):
+            columns[name].append(value)
+        for name in ("group", "asked", "reference", "turns"):
+            columns[name].append(prints.get(name, 0))
+        words += bytes.fromhex(prints.get("words") or "00" * 4 * PERMUTATIONS)
+        answers += [(number, answer) for answer in prints.get("answers", ())]
+        columns["pixels"].append(hash_of(*(look["pixels"] for look in row["looks"])))
+        for place, look in enumerate(row["looks"]):
+            if look["pixels"] not in places:
+                places[look["pixels"]] = len(pictures)
+                pictures.append((look["path"], bytes.fromhex("".join(look["hashes"]))))
+            shown.append((number, place, places[look["pixels"]]))
+        leaks += [(number, name, share) for name, share in row["leaks"]]
+    names = ("group", "asked", "reference", "turns", "pixels")
+    return Table(
+        ids=ids,
+        source=np.array(columns["source"], np.int16),
+        split=np.array(columns["split"], np.int8),
+        alive=np.array(columns["alive"], bool),
+        keys={name: np.array(columns[name], np.uint64) for name in names} | {"id": np.array([*map(hash_of, ids)], np.uint64)},
+        words=np.frombuffer(bytes(words), "<u4").reshape(len(ids), PERMUTATIONS),
+        answers=(np.array([row for row, _ in answers], np.int64), np.array([key for _, key in answers], np.uint64)),
+        shown=np.array(shown, np.int64).reshape(-1, 3),
+        pictures=pictures,
+        leaks=leaks,
+    )
+
+
+def sift(table: Table, sizes: dict[str, int], seed: int, benchmarks: Sequence[str] = ()) -> Sifted:
+    """Decide about every row: copies, contradictions, leaks, splits, sampling, in this order.
+
+    Args:
+        table: the rows; `alive` and `split` are used up.
+        sizes: at most so many samples a split.
+        seed: chooses what is kept from training and which samples are drawn.
+        benchmarks: names of the benchmarks, for the leaks by picture.
+    """
+    found, n = Sifted(), len(table.ids)
+    alive, keys = table.alive, table.keys
+    measured = [SPLITS.index(split) for split in MEASURED]
+    rank = np.array([(*measured, 0).index(i) for i in range(len(SPLITS))])[table.split]
+    order = np.lexsort((np.arange(n), rank))
+
+    def reject(rows: NDArray[Any], reason: Any) -> None:
+        for row in rows.tolist():
+            found.reasons[row] = reason(row)
+        alive[rows] = False
+
+    def reject_copies(of: Keys, reason: Any) -> None:
+        first = first_with_same(np.where(alive, of, 0), order)
+        later = np.flatnonzero(first != np.arange(n))
+        found.copies |= dict(zip(later.tolist(), first[later].tolist(), strict=True))
+        reject(later, lambda row: reason(table.ids[first[row]], keys["pixels"][row] == keys["pixels"][first[row]]))
+
+    alive &= table.source != BENCHMARK
+    twice = first_with_same(np.where(alive, keys["id"], 0), np.arange(n))
+    reject(np.flatnonzero(twice != np.arange(n)), lambda row: "its id stands twice; the first sample keeps it")
+    reject_copies(
+        mix(keys["asked"], keys["pixels"], keys["reference"]),
+        lambda other, _: f"duplicate of {other}: the same pictures and words",
+    )
+    cluster = clusters(len(table.pictures), find_copies(table.pictures)).astype(np.uint64) + np.uint64(1)
+    row_of, place, picture = table.shown.T
+    looks = np.ones(n, np.uint64)
+    np.add.at(looks, row_of, mix(cluster[picture]) * (2 * place.astype(np.uint64) + 1))
+    asked = mix(keys["asked"], looks)
+
+    compared = alive & table.words.any(axis=1)
+    pairs = reworded(np.where(compared, mix(keys["turns"], looks), 0), table.words)
+    alike = clusters(n, pairs).astype(np.uint64) + np.uint64(1)
+    reject_copies(
+        np.where(compared, alike, 0),
+        lambda other, same: (
+            f"near duplicate of {other}: " + ("the same in other words" if same else "a changed copy of its picture")
+        ),
+    )
+    reject(
+        np.flatnonzero(contradictory(np.where(alive, asked, 0), table.answers)),
+        lambda row: "the same is asked of the same picture elsewhere, with another answer",
+    )
+
+    links = {
+        "group": (np.arange(n), keys["group"]),
+        "picture": (row_of, cluster[picture]),
+        "wording": (np.arange(n), asked),
+        "near wording": (np.arange(n), alike),
+    }
+    _reject_leaks(table, found, reject, benchmarks, links["picture"])
+    together = components(n, [*links.values()])
+    best = np.full(together.max(initial=0) + 1, len(SPLITS))
+    np.minimum.at(best, together[alive], rank[alive])
+    astray = np.flatnonzero(alive & (rank > best[together]))
+    ties = {"group": keys["group"], "picture": looks, "wording": asked}
+    reject(astray, _tie(table, ties, together, np.flatnonzero(alive & (rank == best[together]) & (table.split != 0))))
+
+    _carve_missing(table, together, sizes, seed)
+    found.split = np.full(n, -1, np.int8)
+    for index, split in enumerate(SPLITS):
+        rows = np.flatnonzero(alive & (table.split == index))
+        found.kept[split] = len(rows)
+        drawn = take([table.ids[row] for row in rows], sizes.get(split, 0), seed)
+        found.split[[row for row in rows if table.ids[row] in drawn]] = index
+    return found
+
+
+def _reject_leaks(table: Table, found: Sifted, reject: Any, benchmarks: Sequence[str], pictures: tuple[Any, Keys]) -> None:
+    """List what stands in a benchmark; reject it but for the test split, which may be that very benchmark."""
+    leaks = [(row, name, "text", share) for row, name, share in table.leaks]
+    rows, keys = pictures
+    theirs = dict(zip(keys[table.source[rows] == BENCHMARK].tolist(), rows[table.source[rows] == BENCHMARK].tolist(), strict=True))
+    ours = table.source[rows] != BENCHMARK
+    leaks += [
+        (row, table.ids[theirs[key]], "picture", 1.0)
+        for row, key in zip(rows[ours].tolist(), keys[ours].tolist(), strict=True)
+        if key in theirs
+    ]
+    for row, name, how, share in sorted(leaks):
+        if row in found.reasons:
+            continue
+        split = SPLITS[table.split[row]]
+        found.leaks.append({"id": table.ids[row], "split": split, "benchmark_id": name, "by": how, "share": share})
+    names = {row: f"it stands in a benchmark by {how}: {name}" for row, name, how, _ in leaks}
+    learned = [row for row in sorted(names) if table.alive[row] and SPLITS[table.split[row]] != "test"]
+    reject(np.array(learned, np.int64), names.__getitem__)
+
+
+def _tie(table: Table, ties: dict[str, Keys], together: NDArray[np.int64], measured: NDArray[np.int64]) -> Any:
+    """What ties a row to a measured row of its component, in words."""
+    shared = {name: np.isin(keys, keys[measured]) & (keys > 1) for name, keys in ties.items()}
+    there = dict(zip(together[measured].tolist(), measured.tolist(), strict=True))
+
+    def why(row: int) -> str:
+        other = there[int(together[row])]
+        by = " and ".join(name for name, found in shared.items() if found[row]) or "way of other rows"
+        return f"leak: tied by {by} to {table.ids[other]} in {SPLITS[table.split[other]]}"
+
+    return why
+
+
+def _carve_missing(table: Table, together: NDArray[np.int64], sizes: dict[str, int], seed: int) -> None:
+    """Give each source that lacks a measured split a part of its training rows for it."""
+    for index, split in enumerate(SPLITS):
+        if split not in MEASURED or not sizes.get(split):
+            continue
+        having = np.unique(table.source[table.split == index])
+        rows = np.flatnonzero(table.alive & (table.split == 0) & ~np.isin(table.source, having))
+        others = np.setdiff1d(np.flatnonzero(table.alive), rows)
+        rows = rows[~np.isin(together[rows], together[others])]
+        component, first, size = np.unique(together[rows], return_index=True, return_counts=True)
+        names = [table.ids[row] for row in rows[first].tolist()]
+        away = carve(dict(zip(names, size.tolist(), strict=True)), seed)
+        gone = component[[name in away for name in names]]
+        table.split[rows[np.isin(together[rows], gone)]] = index

@@ -1,0 +1,120 @@
+"""Tables of other people in, Rows out: a folder with samples.jsonl or samples.csv, Parquet files, a data set on the Hub."""
+
+import csv
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ..files import InputError, parse_row
+from .rows import Row, as_input_error, bad_row
+
+LISTS = ("images", "references", "options")
+_SOLUTION = re.compile(r"\s*<([^<>]{1,40})>\s*(.*?)\s*", re.DOTALL)
+
+
+def read_folder(path: Path) -> Iterator[Row]:
+    """The rows of `samples.jsonl`, or else of `samples.csv`; image paths are relative to the folder and may be DICOM files.
+
+    A CSV has the columns of a sample; several images, references or options in one cell are separated by `|`.
+
+    Raises:
+        InputError: neither file is there.
+    """
+    lines, table = path / "samples.jsonl", path / "samples.csv"
+    file = lines if lines.is_file() else table
+    if not file.is_file():
+        raise InputError(f"folder:{path} holds neither samples.jsonl nor samples.csv")
+    for number, row in _json_rows(lines) if file is lines else _csv_rows(table):
+        place = f"{file.name}-{number}"
+        if isinstance(row, str):
+            yield bad_row(place, "train", f"{file}, row {number}: {row}")
+            continue
+        images = row.pop("images", None) or []
+        name, split = row.pop("id", None), row.pop("split", None) or "train"
+        if not isinstance(name, str) or not name.strip():
+            yield bad_row(place, "train", f"{file}, row {number}: it has no id")
+        elif not isinstance(images, list) or not all(isinstance(image, str) and "\0" not in image for image in images):
+            yield bad_row(name, "train", f"{file}, row {number}: images must be a list of paths")
+        elif split not in ("train", "test", "probe"):
+            yield bad_row(name, "train", f"{file}, row {number}: split is {split!r}, not train, test or probe")
+        else:
+            yield Row(name, split, row, tuple(str(path / image) for image in images))
+
+
+def _json_rows(file: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
+    with file.open("rb") as handle:
+        for number, line in enumerate(handle, start=1):
+            if line.strip():
+                try:
+                    yield number, parse_row(line)
+                except ValueError as error:
+                    yield number, str(error)
+
+
+def _csv_rows(file: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
+    with file.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as handle:
+        reader = csv.DictReader(handle, strict=True)
+        number = 0
+        while True:
+            number += 1
+            try:
+                row = next(reader, None)
+            except csv.Error as error:
+                yield number, f"not valid CSV ({error})"
+                continue
+            if row is None:
+                return
+            if None in row:
+                yield number, "more cells than the header has columns"
+                continue
+            filled: dict[str, Any] = {key: value for key, value in row.items() if value}
+            for key in set(LISTS) & set(filled):
+                filled[key] = [part.strip() for part in filled[key].split("|") if part.strip()]
+            yield number, filled
+
+
+def read_parquet(path: Path) -> Iterator[Row]:
+    """Parquet files in the schema of `MBZUAI/medix-rl-data`; those named test-... are the test split.
+
+    Raises:
+        InputError: no Parquet file is there, or one cannot be read.
+    """
+    from pyarrow.parquet import ParquetFile
+
+    files = sorted(path.rglob("*.parquet"))
+    if not files:
+        raise InputError(f"parquet:{path} holds no .parquet file")
+    for file in files:
+        with as_input_error(f"{file}"), ParquetFile(file) as table:
+            for batch in table.iter_batches(batch_size=256):
+                yield from (medix_row(row, "test" if file.name.startswith("test") else "train") for row in batch.to_pylist())
+
+
+def read_hub(name: str, revision: str) -> Iterator[Row]:
+    """The train and test rows of a Hub data set in the schema of `MBZUAI/medix-rl-data`, streamed at one commit."""
+    from datasets import load_dataset
+
+    with as_input_error(f"hub:{name}@{revision}"):
+        table = load_dataset(name, revision=revision, streaming=True)
+        for split in ("train", "test"):
+            if split in table:
+                yield from (medix_row(row, split) for row in table[split].decode(False))
+
+
+def medix_row(row: dict[str, Any], split: str) -> Row:
+    """A row with the columns `id, image, source, problem, solution`; a solution starts with its `<TAG>`."""
+    name, problem, solution = row.get("id"), row.get("problem"), row.get("solution")
+    if name is None or not isinstance(problem, str) or not isinstance(solution, str):
+        return bad_row(str(name), split, "id, problem and solution must be there")
+    pictures = row.get("image") or []
+    found = [pictures] if isinstance(pictures, dict) else list(pictures)
+    contents = tuple(picture.get("bytes") or str(picture.get("path")) for picture in found)
+    fields: dict[str, Any] = {"question": problem.replace("<image>", "").strip(), "reference": solution.strip()}
+    if tagged := _SOLUTION.fullmatch(solution):
+        fields |= {"modality": tagged[1].strip().upper() if contents else None, "reference": tagged[2]}
+    elif contents:
+        return bad_row(str(name), split, "the solution does not start with a modality tag")
+    if row.get("source"):
+        fields["source"] = str(row["source"])
+    return Row(str(name), split, fields, contents)
