@@ -750,6 +750,9 @@ def test_leaks_by_text_need_most_of_a_question():
         (["apache-2.0", "cc-by-nc-sa-4.0"], "cc-by-nc-sa-4.0"),
         (["mit", "apache-2.0"], "other"),
         (["mit", "unknown"], None),
+        (["unknown", "unknown"], None),
+        (["cc-by-nd-4.0", "cc-by-nd-4.0"], None),
+        (["cc-by-sa-4.0", "cc-by-sa-4.0"], "cc-by-sa-4.0"),
         (["mit", "cc-by-nd-4.0"], None),
         (["mit", "cc-by-nc-nd-4.0"], None),
         (["cc-by-sa-4.0", "gpl-3.0"], None),
@@ -773,6 +776,7 @@ def test_a_folder_says_its_licence_in_its_card(tmp_path):
         ("---\n[torn", "unknown"),
         ("---\n- a\n---\n", "unknown"),
         ("---\na: [\n---\n", "unknown"),
+        ("---\nlicense: 'a: b'\n---\n", "unknown"),
     ):
         (folder / "README.md").write_text(text)
         assert licence_of(f"folder:{folder}") == licence
@@ -871,7 +875,7 @@ def test_more_rows_than_asked_for_are_sampled_by_seed(tmp_path):
 
 def test_a_limit_reads_the_first_rows_of_each_source(tmp_path):
     specs = [f"folder:{write_folder(tmp_path / name, make_rows(50)[start : start + 20])}" for name, start in (("a", 0), ("b", 20))]
-    report = run(specs, tmp_path / "out", limit=7)
+    report = run(specs, tmp_path / "out", limit=7, allow_mixed_licences=True)
     assert [sample.id for sample in drawn(tmp_path / "out", "train")] == [f"r{n}" for n in (*range(7), *range(20, 27))]
     assert report["counts"]["in"] == 14
 
@@ -1031,6 +1035,7 @@ def test_the_command_curates_several_sources(tmp_path):
         tmp_path / "out",
         "--settings",
         settings,
+        "--allow-mixed-licences",
     )
     assert done.returncode == 0, done.stderr
     assert "60 rows read = " in done.stdout

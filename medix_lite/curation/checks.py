@@ -16,7 +16,7 @@ MAX_QUESTION_CHARACTERS = 20_000
 LEAK_CHARACTERS = 8  # a shorter reference can stand in a question by chance
 LANGUAGE_WORDS = 8  # fewer words do not tell a language from another
 _LABEL = re.compile(r"\(?[A-J]\)?[.:)]?")
-_LABELLED = re.compile(r"(?:^|\s)\(?A[.:)]\s.*(?:^|\s)\(?B[.:)]\s", re.DOTALL)
+_FIRST, _SECOND = (re.compile(rf"(?:^|\s)\(?{label}[.:)]\s") for label in "AB")
 
 
 def check_row(row: Row, source: str, images: list[str], modality: str | None = None) -> Sample:
@@ -44,9 +44,11 @@ def check_row(row: Row, source: str, images: list[str], modality: str | None = N
 
 def problem_of(sample: Sample) -> str | None:
     """Why a sample's texts cannot be used, or None."""
+    others = "\n".join((*sample.references, *(sample.options or ()))) or "none"
     for name, text, most in (
         ("question", sample.question, MAX_QUESTION_CHARACTERS),
         ("reference", sample.reference, MAX_REFERENCE_CHARACTERS),
+        ("list of options and further references", others, MAX_QUESTION_CHARACTERS),
     ):
         if not text.strip():
             return f"the {name} is empty"
@@ -54,7 +56,9 @@ def problem_of(sample: Sample) -> str | None:
             return f"the {name} has {len(text)} characters, more than {most}"
     if sample.options and sample.reference not in sample.options and _LABEL.fullmatch(sample.reference.strip()):
         return "the reference is only the label of an option; give the option's text"
-    if not sample.options and _LABEL.fullmatch(sample.reference.strip()) and _LABELLED.search(sample.question):
+    first = _FIRST.search(sample.question)
+    listed = first and _SECOND.search(sample.question, first.end() - 1)
+    if listed and not sample.options and _LABEL.fullmatch(sample.reference.strip()):
         return "the reference is only the label of an option that the question lists; give the option's text"
     if sample.modality and not sample.images:
         return "it has a modality but no picture"

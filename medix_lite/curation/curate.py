@@ -132,7 +132,7 @@ def curate(
             raise InputError(f"{', '.join(specs)}: no usable sample for {split}; {reason}")
     report = _write_samples(out, shards, sifted)
     report |= {"settings": settings, "licence": licence, "labels": "; ".join(ABOUT[parse_spec(spec)[0]].labels for spec in specs)}
-    report["sources"] = {spec.partition(":")[0]: licence_of(spec) for spec in specs}
+    report["sources"] = {short_name(spec): licence_of(spec) for spec in specs}
     figure = save(curation_counts(report), out / "curation.png")
     write_card(out, report)
     write_html(out, report, data_url(figure))
@@ -220,6 +220,12 @@ def _described(sample: Sample) -> dict[str, str]:
 def _ranked(counts: Counter[str], top: int | None = None) -> dict[str, int]:
     """The commonest first, ties in alphabetical order."""
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:top])
+
+
+def short_name(spec: str) -> str:
+    """A source without the machine's path: `folder:scans` for `folder:/some/where/scans`."""
+    name, rest = parse_spec(spec)
+    return name if ABOUT[name].licence != "unknown" else f"{name}:{rest if name == 'hub' else Path(rest).name}"
 
 
 def kind_of(sample: Sample) -> str:

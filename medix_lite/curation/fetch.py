@@ -4,6 +4,7 @@ import hashlib
 import shutil
 import tarfile
 import tempfile
+import zlib
 from pathlib import Path
 from typing import NamedTuple
 from urllib.request import urlopen
@@ -59,7 +60,7 @@ def fetch(name: str, out: Path, host: str = GITHUB) -> Path:
             _download(url, Path(work, "archive"))
             with tarfile.open(Path(work, "archive")) as archive:
                 archive.extractall(work, filter="data")
-        except (OSError, tarfile.TarError) as error:
+        except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
             raise InputError(f"cannot fetch {url}: {error}; try again, or give the path of a copy that you have") from error
         (root,) = (path for path in Path(work).iterdir() if path.is_dir())
         if (found := tree_hash(root / pinned.folder)) != pinned.sha256:

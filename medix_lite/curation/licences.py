@@ -18,9 +18,11 @@ def licence_of_mix(licences: Iterable[str], allow: bool = False) -> str:
 
     Raises:
         InputError: they may not be mixed: one forbids derivatives or is not known, or two that share alike differ.
+            Two sources whose licence is not known may not be mixed either.
     """
-    different = sorted({licence.lower() for licence in licences})
-    if len(different) == 1:
+    each = [licence.lower() for licence in licences]
+    different = sorted(set(each))
+    if len(each) == 1 or (len(different) == 1 and any(_is(different[0], family) for family in (PERMISSIVE, SHARE_ALIKE))):
         return different[0]
     strict = [licence for licence in different if _is(licence, SHARE_ALIKE)]
     limited = [licence for licence in different if licence.startswith("cc-by-nc")]
@@ -41,4 +43,4 @@ def licence_of_mix(licences: Iterable[str], allow: bool = False) -> str:
 
 
 def _is(licence: str, family: tuple[str, ...]) -> bool:
-    return licence.startswith(family) and not (family is PERMISSIVE and licence.startswith(("cc-by-sa", "cc-by-nd")))
+    return licence.startswith(family) and not (family is PERMISSIVE and licence.startswith(SHARE_ALIKE + NO_DERIVATIVES))

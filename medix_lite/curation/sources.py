@@ -1,5 +1,6 @@
 """Sources by name: other people's files (or the tiny world) in, `Row`s out, always in the same order."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -106,10 +107,10 @@ def licence_of(spec: str) -> str:
     """The licence of a source: known for the named ones, else as the data set card says (README.md)."""
     name, rest = parse_spec(spec)
     if name == "hub":
-        from huggingface_hub import DatasetCard
+        from huggingface_hub import dataset_info
 
-        card = DatasetCard.load(rest.partition("@")[0]).data.license
-        return str(card or ABOUT[name].licence)
+        repository, _, revision = rest.partition("@")
+        return _identifier(getattr(dataset_info(repository, revision=revision).card_data, "license", None))
     card_file = Path(rest) / "README.md"
     if ABOUT[name].licence != "unknown" or not card_file.is_file():
         return ABOUT[name].licence
@@ -118,4 +119,8 @@ def licence_of(spec: str) -> str:
         found = yaml.safe_load(header[1]).get("license") if len(header) == 3 and not header[0].strip() else None
     except (yaml.YAMLError, AttributeError):
         found = None
-    return str(found or ABOUT[name].licence)
+    return _identifier(found)
+
+
+def _identifier(licence: object) -> str:
+    return licence if isinstance(licence, str) and re.fullmatch(r"[\w.-]{1,40}", licence) else "unknown"

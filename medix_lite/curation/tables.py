@@ -88,7 +88,8 @@ def read_parquet(path: Path) -> Iterator[Row]:
     for file in files:
         with as_input_error(f"{file}"), ParquetFile(file) as table:
             for batch in table.iter_batches(batch_size=256):
-                yield from (medix_row(row, "test" if file.name.startswith("test") else "train") for row in batch.to_pylist())
+                split = "test" if file.name.startswith("test") else "train"
+                yield from (medix_row(row, split, file.parent) for row in batch.to_pylist())
 
 
 def read_hub(name: str, revision: str) -> Iterator[Row]:
@@ -102,14 +103,19 @@ def read_hub(name: str, revision: str) -> Iterator[Row]:
                 yield from (medix_row(row, split) for row in table[split].decode(False))
 
 
-def medix_row(row: dict[str, Any], split: str) -> Row:
-    """A row with the columns `id, image, source, problem, solution`; a solution starts with its `<TAG>`."""
+def medix_row(row: dict[str, Any], split: str, folder: Path = Path()) -> Row:
+    """A row with the columns `id, image, source, problem, solution`; a solution starts with its `<TAG>`.
+
+    Pictures that are not in the table lie below `folder`.
+    """
     name, problem, solution = row.get("id"), row.get("problem"), row.get("solution")
     if name is None or not isinstance(problem, str) or not isinstance(solution, str):
         return bad_row(str(name), split, "id, problem and solution must be there")
     pictures = row.get("image") or []
     found = [pictures] if isinstance(pictures, dict) else list(pictures)
-    contents = tuple(picture.get("bytes") or str(picture.get("path")) for picture in found)
+    if not all(isinstance(picture, dict) for picture in found):
+        return bad_row(str(name), split, "image must hold pictures")
+    contents = tuple(picture.get("bytes") or str(folder / str(picture.get("path"))) for picture in found)
     fields: dict[str, Any] = {"question": problem.replace("<image>", "").strip(), "reference": solution.strip()}
     if tagged := _SOLUTION.fullmatch(solution):
         fields |= {"modality": tagged[1].strip().upper() if contents else None, "reference": tagged[2]}
