@@ -1149,7 +1149,8 @@ def test_damaged_lines_and_pictures_are_accounted_for(tmp_path):
 
 
 @pytest.mark.slow
-def test_20000_damaged_lines_and_pictures_are_accounted_for(tmp_path):
-    counts = fuzz(tmp_path / "in", 20_000, seed=1)
-    assert counts["kept"] > 5000
-    assert counts["rejected"] > 5000
+def test_many_damaged_lines_and_pictures_are_accounted_for(tmp_path):
+    n = int(os.environ.get("MEDIX_LITE_FUZZ", "5000"))  # 20,000 take a minute and a half more
+    counts = fuzz(tmp_path / "in", n, seed=1)
+    assert counts["kept"] > n / 4
+    assert counts["rejected"] > n / 4
