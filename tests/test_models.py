@@ -125,7 +125,7 @@ def test_a_classifier_sees_the_findings_and_needs_the_picture():
 
 @pytest.mark.slow
 def test_same_seed_gives_same_weights(tmp_path):
-    small = {"seed": 3, "policy_steps": 3, "judge_steps": 3, "pictures": 64, "progress": False}
+    small = {"seed": 3, "vision_steps": 3, "policy_steps": 3, "judge_steps": 3, "pictures": 64, "progress": False}
     build_tiny(tmp_path / "a", **small)
     build_tiny(tmp_path / "b", **small)
     first, second = (read_json(tmp_path / name / "manifest.json") for name in "ab")
