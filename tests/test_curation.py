@@ -18,6 +18,7 @@ import datasets
 import numpy as np
 import pytest
 import yaml
+from benchmark_files import ROWS
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
@@ -41,17 +42,6 @@ TRAIN = {"train": 10**6}
 BOXES = "<annotation>{}</annotation>"
 BOX = "<object><name>{}</name><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>{}</xmax><ymax>9</ymax></bndbox></object>"
 MEDIX = [sys.executable, "-c", "from medix_lite.cli import main; main()"]
-BENCHMARKS = {
-    "mmlu/data/test/anatomy_test.csv": 135,
-    "mmlu/data/test/clinical_knowledge_test.csv": 265,
-    "mmlu/data/test/college_biology_test.csv": 144,
-    "mmlu/data/test/college_medicine_test.csv": 173,
-    "mmlu/data/test/medical_genetics_test.csv": 100,
-    "mmlu/data/test/professional_medicine_test.csv": 272,
-    "medqa/data_clean/questions/US/4_options/phrases_no_exclude_test.jsonl": 1273,
-    "medmcqa/data/dev.json": 4183,
-    "pubmedqa/data/test_set.json": 500,
-}
 ORGANS = ["liver", "spleen", "kidney", "pancreas", "bladder", "thyroid", "ovary", "lung", "heart", "brain", "eye", "ear", "bone"]
 SIGNS = ["cyst", "stone", "mass", "clot", "tear", "spur", "ulcer", "polyp", "bleed", "scar"]
 
@@ -239,7 +229,7 @@ def test_a_training_row_from_a_benchmark_is_rejected(real_data, tmp_path):
     assert report["leaks"] == 1
 
 
-@pytest.mark.parametrize(("name", "size"), BENCHMARKS.items())
+@pytest.mark.parametrize(("name", "size"), ROWS.items())
 def test_benchmark_files_have_their_known_sizes(real_data, name, size):
     found = [choice for _, choice in read_choices(real_data / "mirage" / "rawdata" / name)]
     assert len(found) == size
@@ -253,7 +243,7 @@ def test_benchmark_files_have_their_known_sizes(real_data, name, size):
 
 def test_the_benchmarks_through_curation(real_data, tmp_path):
     report = run(f"mcq:{real_data / 'mirage' / 'rawdata'}", tmp_path / "out", sizes={"train": 10**6, "test": 10**6})
-    assert report["counts"]["in"] == sum(BENCHMARKS.values())
+    assert report["counts"]["in"] == sum(ROWS.values())
     made_open = drawn(tmp_path / "out", "train")
     assert 50 < len(made_open) < 700
     assert not [sample for sample in made_open if sample.options or re.search(r"following|except", sample.question, re.IGNORECASE)]

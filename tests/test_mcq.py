@@ -6,22 +6,12 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from benchmark_files import ROWS
 
 from medix_lite.curation.mcq import Choice, read_choices, read_mcq, why_not_open
 from medix_lite.files import InputError
 
 RAW = "mirage/rawdata"
-ROWS = {
-    "mmlu/data/test/anatomy_test.csv": 135,
-    "mmlu/data/test/clinical_knowledge_test.csv": 265,
-    "mmlu/data/test/college_biology_test.csv": 144,
-    "mmlu/data/test/college_medicine_test.csv": 173,
-    "mmlu/data/test/medical_genetics_test.csv": 100,
-    "mmlu/data/test/professional_medicine_test.csv": 272,
-    "medqa/data_clean/questions/US/4_options/phrases_no_exclude_test.jsonl": 1273,
-    "medmcqa/data/dev.json": 4183,
-    "pubmedqa/data/test_set.json": 500,
-}
 OPEN = {  # id: start of its question, reference
     "anatomy_test-73": ("In the spinal cord, motor neuron", "Lamina IX"),
     "clinical_knowledge_test-109": ("The synthesis of glucose from lactate", "gluconeogenesis"),

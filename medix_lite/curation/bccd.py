@@ -3,13 +3,10 @@
 import xml.etree.ElementTree as ElementTree
 from collections import Counter
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from ..files import DATA, InputError
+from ..files import InputError, read_table
 from ..samples import NUMBER_WORDS
 from .rows import Row, as_input_error, bad_row
 
@@ -69,12 +66,6 @@ def count_boxes(path: Path) -> Counter[str]:
     return counts
 
 
-@cache
-def _questions() -> dict[str, Any]:
-    questions: dict[str, Any] = yaml.safe_load((DATA / "bccd.yaml").read_text(encoding="utf-8"))
-    return questions
-
-
 def smear_questions(white: int, platelets: int) -> Iterator[tuple[str, dict[str, Any]]]:
     """Topic and fields of each question that these counts of boxes can answer; the words are in `data/bccd.yaml`."""
     more = None if white == platelets else "white" if white > platelets else "platelets"
@@ -86,7 +77,7 @@ def smear_questions(white: int, platelets: int) -> Iterator[tuple[str, dict[str,
         "most": more,
     }
     for topic, answer in answers.items():
-        asked = _questions()[topic]
+        asked = read_table("bccd")[topic]
         if answer is None:
             continue
         if isinstance(answer, int):

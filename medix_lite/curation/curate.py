@@ -87,7 +87,8 @@ def curate(
         name, path = parse_spec(spec)
         if path and name != "hub" and out.is_relative_to(path):
             raise InputError(f"{out} lies inside the source {spec}; choose a folder outside it")
-    licence = licence_of_mix((licence_of(spec) for spec in specs), allow_mixed_licences)
+    licences = {spec: licence_of(spec) for spec in specs}
+    licence = licence_of_mix([licences[spec] for spec in specs], allow_mixed_licences)
     settings = {
         "sources": {spec: fingerprint(spec) for spec in specs},
         "benchmarks": {spec: fingerprint(spec) for spec in benchmarks},
@@ -132,7 +133,7 @@ def curate(
             raise InputError(f"{', '.join(specs)}: no usable sample for {split}; {reason}")
     report = _write_samples(out, shards, sifted)
     report |= {"settings": settings, "licence": licence, "labels": "; ".join(ABOUT[parse_spec(spec)[0]].labels for spec in specs)}
-    report["sources"] = {short_name(spec): licence_of(spec) for spec in specs}
+    report["sources"] = {short_name(spec): licences[spec] for spec in specs}
     figure = save(curation_counts(report), out / "curation.png")
     write_card(out, report)
     write_html(out, report, data_url(figure))

@@ -51,22 +51,17 @@ def fingerprint_of(sample: Sample) -> dict[str, Any]:
     """Hashes of a sample's texts: `asked` (question and options), `answers` (each accepted one), `turns` (what turns an
     answer round) and `words` (the MinHash of the question's content words, in hexadecimal)."""
     question = words_of(sample.question)
-    options = sorted(" ".join(words_of(option)) for option in sample.options or ())
-    answers = sorted({" ".join(words_of(answer)) for answer in sample.accepted()})
+    options = sorted(map(words_joined, sample.options or ()))
+    answers = sorted(set(map(words_joined, sample.accepted())))
     flat = plain_units(normalise(sample.question))
-    turns = [
-        str(sorted(quantities(flat))),
-        str(sorted(sides(flat))),
-        str(is_negated(flat)),
-        words_joined(sample.reference),
-        *options,
-    ]
+    reference = words_joined(sample.reference)
+    turns = [str(sorted(quantities(flat))), str(sorted(sides(flat))), str(is_negated(flat)), reference, *options]
     signature = MinHash(num_perm=PERMUTATIONS, hashfunc=lambda word: hash_of(word) & 0xFFFFFFFF)
     signature.update_batch(sorted(content_words(question)))
     return {
         "asked": hash_of(" ".join(question), *options),
         "answers": [hash_of(answer) for answer in answers],
-        "reference": hash_of(words_joined(sample.reference)),
+        "reference": hash_of(reference),
         "turns": hash_of(*turns),
         "words": signature.hashvalues.astype("<u4").tobytes().hex(),
     }

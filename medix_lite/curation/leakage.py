@@ -41,6 +41,8 @@ class TextIndex:
 
     def leaks(self, sample: Sample) -> Iterator[tuple[str, float]]:
         """Names of the benchmark questions that a sample holds, each with the share of its shingles that are there."""
+        if not self._questions:
+            return
         asked = sample.question.rpartition(QUESTION_LINE)[2]
         found = shingles(f"{sample.question} {' '.join(sample.options or ())}") | {hash_of(*words_of(_without_task(asked)))}
         hits = Counter(holder for shingle in found for holder in self._holders.get(shingle, ()))

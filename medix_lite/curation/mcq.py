@@ -8,13 +8,10 @@ import csv
 import json
 import re
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
-from ..files import DATA, InputError, parse_row
+from ..files import InputError, parse_row, read_table
 from .pubmedqa import abstract_question
 from .rows import Row, as_input_error, bad_row
 
@@ -100,12 +97,6 @@ def _checked(question: Any, options: list[Any], answer: int) -> Choice:
     return Choice(question, options, answer)
 
 
-@cache
-def _rules() -> dict[str, Any]:
-    rules: dict[str, Any] = yaml.safe_load((DATA / "mcq.yaml").read_text(encoding="utf-8"))
-    return rules
-
-
 def tidy(option: str) -> str:
     """An option as an answer: without its final full stop."""
     return option.strip().rstrip(".").strip()
@@ -113,7 +104,7 @@ def tidy(option: str) -> str:
 
 def why_not_open(choice: Choice) -> str | None:
     """Why a multiple-choice question cannot be asked without its options, or None if it can."""
-    rules, answer = _rules(), tidy(choice.options[choice.answer])
+    rules, answer = read_table("mcq"), tidy(choice.options[choice.answer])
     question = " ".join(choice.question.split()).rstrip(" ?:;.,-–")
     if not any(re.search(form, question, re.IGNORECASE) for forms in rules["asks"].values() for form in forms):
         return "it does not ask for one thing in one of the forms that name what it is"

@@ -1,7 +1,7 @@
 """Sifting: the fingerprints of all rows in; which rows are rejected, and which split each other one goes to, out."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -101,14 +101,13 @@ def load_table(rows: Iterable[dict[str, Any]]) -> Table:
     )
 
 
-def sift(table: Table, sizes: dict[str, int], seed: int, benchmarks: Sequence[str] = ()) -> Sifted:
+def sift(table: Table, sizes: dict[str, int], seed: int) -> Sifted:
     """Decide about every row: copies, contradictions, leaks, splits, sampling, in this order.
 
     Args:
         table: the rows; `alive` and `split` are used up.
         sizes: at most so many samples a split.
         seed: chooses what is kept from training and which samples are drawn.
-        benchmarks: names of the benchmarks, for the leaks by picture.
     """
     found, n = Sifted(), len(table.ids)
     alive, keys = table.alive, table.keys
@@ -160,7 +159,7 @@ def sift(table: Table, sizes: dict[str, int], seed: int, benchmarks: Sequence[st
         "wording": (np.arange(n), asked),
         "near wording": (np.arange(n), alike),
     }
-    _reject_leaks(table, found, reject, benchmarks, links["picture"])
+    _reject_leaks(table, found, reject, links["picture"])
     together = components(n, [*links.values()])
     best = np.full(together.max(initial=0) + 1, len(SPLITS))
     np.minimum.at(best, together[alive], rank[alive])
@@ -178,7 +177,7 @@ def sift(table: Table, sizes: dict[str, int], seed: int, benchmarks: Sequence[st
     return found
 
 
-def _reject_leaks(table: Table, found: Sifted, reject: Any, benchmarks: Sequence[str], pictures: tuple[Any, Keys]) -> None:
+def _reject_leaks(table: Table, found: Sifted, reject: Any, pictures: tuple[Any, Keys]) -> None:
     """List what stands in a benchmark; reject it but for the test split, which may be that very benchmark."""
     leaks = [(row, name, "text", share) for row, name, share in table.leaks]
     rows, keys = pictures

@@ -5,9 +5,7 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Literal
 
-import yaml
-
-from ..files import DATA
+from ..files import read_table
 from ..responses import format_question
 from ..samples import Sample
 
@@ -34,7 +32,7 @@ class Template:
 
 
 def _read_templates() -> dict[str, Template]:
-    raw = yaml.safe_load((DATA / "judging.yaml").read_text(encoding="utf-8"))
+    raw = read_table("judging")
     templates = {}
     for name, fields in raw["templates"].items():
         text = raw["frame"].replace("{task}", fields["task"]).replace("{form}", fields["form"])

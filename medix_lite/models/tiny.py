@@ -17,9 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
-from ..files import DATA, InputError, sha256_of, write_json, write_text
+from ..files import InputError, read_table, sha256_of, write_json, write_text
 from ..judging.templates import MIMIC, REWARD, render
 from ..modalities import MODALITIES
 from ..responses import build_prompt
@@ -30,7 +29,7 @@ from .warmup import write_response
 PAD, START, END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 VISION = ("<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>")
 MARKS = ("<think>", "</think>", "<answer>", "</answer>", *(f"<{tag}>" for tag in MODALITIES))
-SPECIFICATION = yaml.safe_load((DATA / "tiny_models.yaml").read_text(encoding="utf-8"))
+SPECIFICATION = read_table("tiny_models")
 VOCABULARY, PATCH, IMAGE_SIZE = 1800, 8, 64
 ATTENTION = "eager"  # on short sequences on a CPU twice as fast as the fused kernel, whose backward is slow
 QUESTIONS = 20_000  # questions about the tiny world that the judge's examples are made from
@@ -156,6 +155,10 @@ def build_policy(
     image_block = VISION[0] + VISION[2] * (side // 2) ** 2 + VISION[1]
     read = partial(processor.image_processor, return_tensors="pt")
     pixels = [None if picture is None else read(images=[picture])["pixel_values"].half() for _, picture in items]
+    prompts = [
+        f"{START}user\n{'' if p is None else image_block}{build_prompt(sample, 'compact')}{END}\n{START}assistant\n"
+        for (sample, _), p in zip(items, pixels, strict=True)
+    ]
     image_token = tokenizer.convert_tokens_to_ids(VISION[2])
     model.set_attn_implementation(ATTENTION)
     shown = [(p, sample.facts or {}) for (sample, _), p in zip(items, pixels, strict=True) if p is not None]
@@ -163,14 +166,10 @@ def build_policy(
 
     def step_loss() -> Any:
         chosen = rng.integers(len(items), size=batch)
-        rows, starts = [], []
-        for index in chosen:
-            sample = items[index][0]
-            block = image_block if pixels[index] is not None else ""
-            prompt = f"{START}user\n{block}{build_prompt(sample, 'compact')}{END}\n{START}assistant\n"
-            prompt_ids = tokenizer(prompt, add_special_tokens=False)["input_ids"]
-            rows.append(prompt_ids + tokenizer(write_response(sample, rng) + END, add_special_tokens=False)["input_ids"])
-            starts.append(len(prompt_ids))
+        texts = [prompts[i] for i in chosen] + [write_response(items[i][0], rng) + END for i in chosen]
+        encoded = tokenizer(texts, add_special_tokens=False)["input_ids"]
+        starts = list(map(len, encoded[:batch]))
+        rows = [prompt + response for prompt, response in zip(encoded[:batch], encoded[batch:], strict=True)]
         ids = pad_sequence(list(map(torch.tensor, rows)), batch_first=True, padding_value=tokenizer.pad_token_id)
         place, ends = torch.arange(ids.shape[1]), torch.tensor([[len(row)] for row in rows])
         labels = ids.where((torch.tensor(starts)[:, None] <= place) & (place < ends), -100)  # only the response is learnt
@@ -256,14 +255,17 @@ def build_embedder(tokenizer: Any, seed: int, epochs: int = 20) -> Any:
 
 @contextmanager
 def _polite_processes(n: int) -> Iterator[ProcessPoolExecutor]:
-    """Processes of two threads each (another number gives other bits) that sleep, not spin, while they wait."""
-    name, before = "OMP_WAIT_POLICY", os.environ.get("OMP_WAIT_POLICY")
-    os.environ[name] = "PASSIVE"
+    """Processes of two threads each (another number gives other bits) that sleep, not spin, while they wait, and keep the
+    memory of a step for the next one (glibc would give it back each time)."""
+    keep = {"MALLOC_MMAP_THRESHOLD_": str(2**32), "MALLOC_TRIM_THRESHOLD_": str(2**33), "MALLOC_TOP_PAD_": str(2**26)}
+    before = dict(os.environ)
+    os.environ.update(OMP_WAIT_POLICY="PASSIVE", **keep)
     try:
         with ProcessPoolExecutor(n, get_context("spawn"), initializer=_use_two_threads) as pool:
             yield pool
     finally:
-        os.environ.pop(name) if before is None else os.environ.update({name: before})
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def _use_two_threads() -> None:
@@ -272,9 +274,10 @@ def _use_two_threads() -> None:
     torch.set_num_threads(2)
 
 
-def _save_judge(folder: Path, tokenizer: Any, *args: Any, **kwargs: Any) -> None:
-    build_judge(tokenizer, *args, **kwargs).half().save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+def _save_judge_and_embedder(folder: Path, tokenizer: Any, seed: int, *args: Any, **kwargs: Any) -> None:
+    build_judge(tokenizer, seed, *args, **kwargs).half().save_pretrained(folder / "judge")
+    tokenizer.save_pretrained(folder / "judge")
+    build_embedder(tokenizer, seed).save_pretrained(str(folder / "embedder"), create_model_card=False)
 
 
 def _save_policy(folder: Path, *args: Any, **kwargs: Any) -> None:
@@ -320,11 +323,10 @@ def build_tiny(
     aside = out.with_name(out.name + ".building")
     shutil.rmtree(aside, ignore_errors=True)
     tokenizer = train_tokenizer(corpus(seed))
-    build_embedder(tokenizer, seed).save_pretrained(str(aside / "embedder"), create_model_card=False)
     # Neither small model keeps two cores busy, so both are built at once.
     with _polite_processes(2) as pool:
         parts = [
-            pool.submit(_save_judge, aside / "judge", tokenizer, seed, judge_steps, progress=progress),
+            pool.submit(_save_judge_and_embedder, aside, tokenizer, seed, judge_steps, progress=progress),
             pool.submit(_save_policy, aside / "policy", tokenizer, seed, policy_steps, vision_steps, pictures, progress=progress),
         ]
         for part in parts:

@@ -4,13 +4,11 @@ It learns to see (its reasoning is truthful) and learns the habits of a cautious
 RL later reads only tag, format and final answer; nothing written here reaches it.
 """
 
-from functools import cache
 from typing import Any
 
 import numpy as np
-import yaml
 
-from ..files import DATA
+from ..files import read_table
 from ..samples import OPTION_LABELS, Sample
 from ..tiny_world.lexicon import findings, load_lexicon
 from ..tiny_world.phantoms import DRAW, PAIRED, SIDES
@@ -21,10 +19,9 @@ CAUTIOUS_WORDING = 0
 P_VAGUE, P_VAGUE_ELSEWHERE, P_NEAR_MISS, P_SLIP = 0.8, 0.04, 0.08, 0.12
 
 
-@cache
 def phrases() -> dict[str, Any]:
     """How answers are worded, from `data/answers.yaml`."""
-    words: dict[str, Any] = yaml.safe_load((DATA / "answers.yaml").read_text(encoding="utf-8"))
+    words: dict[str, Any] = read_table("answers")
     return words
 
 

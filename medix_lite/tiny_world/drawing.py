@@ -4,13 +4,12 @@ import itertools
 from dataclasses import dataclass
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
-from ..files import DATA
+from ..files import read_table
 
 SIZE = 64
-TABLES = yaml.safe_load((DATA / "phantoms.yaml").read_text(encoding="utf-8"))
+TABLES = read_table("phantoms")
 Array = NDArray[np.float64]
 Random = np.random.Generator
 Colour = tuple[float, float, float]

@@ -44,9 +44,10 @@ def _scatter(rng: Random, number: int, gap: float, reach: float, centre: Point =
     """Up to `number` random points in a disc (in the square of the picture where reach > 1), `gap` apart and off `taken`."""
     points: list[Point] = []
     for dx, dy in rng.uniform(-reach, reach, (number * 30, 2)):
+        if len(points) == number:
+            break
         x, y = centre[0] + dx, centre[1] + dy
-        clear = all(np.hypot(x - px, y - py) > gap for px, py in (*points, *taken))
-        if clear and len(points) < number and (reach > 1 or np.hypot(dx, dy) < reach):
+        if (reach > 1 or np.hypot(dx, dy) < reach) and all(np.hypot(x - px, y - py) > gap for px, py in (*points, *taken)):
             points.append((x, y))
     return points
 

@@ -17,9 +17,7 @@ from functools import cache, lru_cache
 from types import SimpleNamespace
 from typing import Any
 
-import yaml
-
-from ..files import DATA
+from ..files import read_table
 from .lexicon import findings, load_lexicon
 
 LONGEST = 20_000  # characters that are read of an answer
@@ -88,7 +86,7 @@ class Reading:
 @cache
 def _vocabulary() -> SimpleNamespace:
     """The sets and tables of `data/oracle.yaml` by their names there, and `token`, the pattern of a phrase or token."""
-    raw = yaml.safe_load((DATA / "oracle.yaml").read_text(encoding="utf-8"))
+    raw = read_table("oracle")
     sets = {name: frozenset(words) for name, words in raw.items() if isinstance(words, list)}
     tables = {name: {word: value for value in raw[name] for word in raw[name][value]} for name in raw.keys() - sets.keys()}
     phrases = sorted((word for words in sets.values() for word in words if " " in word), key=len, reverse=True)

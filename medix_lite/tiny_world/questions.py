@@ -6,16 +6,14 @@ a combination that training never saw, and some asks in a wording that it never 
 
 import hashlib
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..files import DATA, InputError, clear_write_errors
+from ..files import InputError, clear_write_errors, read_table
 from ..samples import Sample, content_id
 from .lexicon import Age, Sex, findings, load_lexicon
 from .phantoms import DRAW, FIELD_OF_VIEW, PAIRED, SIDES, draw
@@ -41,10 +39,9 @@ def seed_of(*parts: object) -> int:
     return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:8], "big") >> 1
 
 
-@cache
 def wording() -> dict[str, Any]:
     """`data/questions.yaml`: the families with their shares, and the words of questions."""
-    words: dict[str, Any] = yaml.safe_load((DATA / "questions.yaml").read_text(encoding="utf-8"))
+    words: dict[str, Any] = read_table("questions")
     return words
 
 

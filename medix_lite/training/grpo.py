@@ -8,14 +8,11 @@ whose reward is None (its judge failed) takes no part in its group; TRL 1.14.2 d
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ..evaluation.generate import image_token_ids
-from ..files import DATA, InputError, append_jsonl, read_jsonl, write_jsonl
+from ..files import InputError, append_jsonl, read_jsonl, read_table, write_jsonl
 from ..profiles import Profile, Training
 from ..responses import build_prompt
 from ..samples import Sample, open_image
@@ -25,10 +22,9 @@ Probe = Callable[[Any, Any], dict[str, float]]
 Report = Callable[[dict[str, Any]], None]
 
 
-@cache
 def constants() -> dict[str, dict[str, Any]]:
     """`data/grpo.yaml`: `settings` of GRPOConfig, those that stand in the `profile`, and what is `logged` under which name."""
-    content: dict[str, dict[str, Any]] = yaml.safe_load((DATA / "grpo.yaml").read_text(encoding="utf-8"))
+    content: dict[str, dict[str, Any]] = read_table("grpo")
     return content
 
 
