@@ -19,6 +19,7 @@ SourceOption = Annotated[str, typer.Option(help=f"{SOURCES}.")]
 SeveralSources = Annotated[list[str] | None, typer.Option(help=f"{SOURCES}; may be repeated. Default: phantoms.")]
 SeedOption = Annotated[int, typer.Option(help="Seed of data, training and sampling.")]
 JudgeOption = Annotated[str, typer.Option(help="rules, tiny, openai:MODEL@URL, or model-only:J; empty: the profile's.")]
+OneJudge = Annotated[str, typer.Option(help="rules, tiny, openai:MODEL@URL, J*3, J+J, or model-only:J.")]
 SettingsOption = Annotated[str, typer.Option(help="Profile settings to change, such as training.steps=40,data.test=100.")]
 OutOption = Annotated[Path, typer.Option(help="File or folder to write.")]
 
@@ -161,29 +162,50 @@ def judge(
     responses: ResponsesOption,
     out: OutOption,
     samples: SamplesOption = None,
-    judge: Annotated[str, typer.Option(help="rules, tiny, openai:MODEL@URL, or model-only:J.")] = "tiny",
-    template: Annotated[str, typer.Option(help="base or reward (YES or NO), mimic (0 to 5); empty: as the sample says.")] = "",
+    judge: OneJudge = "tiny",
+    template: Annotated[str, typer.Option(help="base, reward (YES or NO), mimic, reasoning (0 to 5); empty: by sample.")] = "",
 ) -> None:
-    """Judge the answers of a responses file against their references."""
+    """Judge the answers of a responses file against their references; goes on where an earlier call stopped."""
     from .evaluation.files import join_responses
-    from .judging.judges import judge_answers, make_judge
-    from .judging.templates import TEMPLATES
+    from .judging.judges import judge_to_file, make_judge
+    from .judging.templates import TEMPLATES, reasoning_and_answer
 
     if template and template not in TEMPLATES:
         raise InputError(f"unknown template {template!r}; use one of {', '.join(TEMPLATES)}")
-    refuse_existing(out)
     keys, questions, parsed = join_responses(responses, samples)
-    answers = [r.answer for r in parsed]
-    verdicts = judge_answers(make_judge(judge), questions, answers, TEMPLATES.get(template), [index for _, index in keys])
-    write_jsonl(out, (v.model_dump() for v in verdicts))
-    typer.echo(f"{out}: {len(verdicts)} verdicts, {sum(v.score is None for v in verdicts)} unscored")
+    asked = TEMPLATES.get(template)
+    answers = [reasoning_and_answer(r) if asked and asked.reads_reasoning else r.answer for r in parsed]
+    verdicts = judge_to_file(out, make_judge(judge), questions, answers, [index for _, index in keys], asked)
+    unscored = sum(v.score is None for v in verdicts)
+    typer.echo(f"{out}: {len(verdicts)} verdicts, {unscored} unscored")
+
+
+@app.command("audit-judge")
+def audit_judge(
+    pairs: Annotated[Path, typer.Option(help="Labelled pairs (JSONL), or a JSON file of EVOUNA.")],
+    out: Annotated[Path, typer.Option(help="JSON file to write; the verdicts go beside it.")],
+    judge: OneJudge = "tiny",
+) -> None:
+    """Measure a judge against labels: agreement, and false positives and negatives of each kind of candidate."""
+    from .judging.audit import audit, judge_pairs, read_pairs
+    from .judging.judges import make_judge
+
+    refuse_existing(out)
+    labelled = read_pairs(pairs)
+    result = audit(labelled, judge_pairs(labelled, make_judge(judge), out.with_suffix(".verdicts.jsonl")))
+    write_json(out, result)
+    for name in ("kappa", "mcc", "accuracy", "sensitivity", "specificity", "unscored"):
+        typer.echo(f"{name}: {result[name]['value']} {result[name]['ci95']}")
+    for kind, part in result["by_kind"].items():
+        typer.echo(f"{kind}: n {part['n']}, false positives {part['fpr']['value']}, false negatives {part['fnr']['value']}")
+    typer.echo(f"{out}: {result['n']} pairs")
 
 
 @app.command()
 def score(
     responses: ResponsesOption,
     samples: SamplesOption = None,
-    judge: Annotated[str, typer.Option(help="rules, tiny, openai:MODEL@URL, or model-only:J.")] = "tiny",
+    judge: OneJudge = "tiny",
     out: Annotated[Path | None, typer.Option(help="JSON file to write.")] = None,
 ) -> None:
     """Score a responses file, whoever made it: accuracy with its interval, format, modality, unscored."""
@@ -203,7 +225,7 @@ def reward(
     responses: ResponsesOption,
     out: OutOption,
     samples: SamplesOption = None,
-    judge: Annotated[str, typer.Option(help="rules, tiny, openai:MODEL@URL, or model-only:J.")] = "tiny",
+    judge: OneJudge = "tiny",
     preset: Annotated[str, typer.Option(help="robust or faithful.")] = "robust",
 ) -> None:
     """Compute the composite reward of every response in a file."""

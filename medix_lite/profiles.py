@@ -90,6 +90,7 @@ class Profile(Strict):
     judge: str
     embedder: ModelChoice
     reward: Literal["robust", "faithful"] = "robust"
+    modality_aliases: bool = Field(False, description="whether <CT> counts as <CT_SCAN> for the modality signal")
     prompt_style: Literal["compact", "full"] = "full"
     image_size: int | None = Field(None, description="pictures are resized to this many pixels a side; null keeps them")
     max_prompt_chars: int | None = Field(None, description="longer questions lose text from their start")

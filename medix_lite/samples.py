@@ -34,6 +34,7 @@ class Sample(BaseModel):
         options: texts of a multiple-choice question, labelled A, B, C ... in order; None for an open question.
         facts: what is true in the tiny world's picture, for the oracle (and the warm-up before RL); None on real data.
         graded: whether an evaluation marks it from 0 to 5 by the MIMIC rubric, as a report; else it is right or wrong.
+        local_only: whether its text may not leave this machine, as a data use agreement may ask.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -49,6 +50,7 @@ class Sample(BaseModel):
     options: list[str] | None = Field(default=None, max_length=len(OPTION_LABELS))
     facts: dict[str, Any] | None = None
     graded: bool = False
+    local_only: bool = False
 
     @field_validator("modality")
     @classmethod

@@ -106,8 +106,9 @@ def test_nothing_is_written_over(answers, tmp_path):
     files = ["--responses", answers / "responses.jsonl", "--samples", answers / "samples.jsonl", "--judge", "rules"]
     out = tmp_path / "mine.jsonl"
     out.write_text("mine")
-    for command in ("judge", "score", "reward"):
+    for command in ("score", "reward"):
         assert_one_clear_line(medix(command, *files, "--out", out), "mine.jsonl exists already")
+    assert_one_clear_line(medix("judge", *files, "--out", out), "mine.jsonl holds verdicts on other answers, of another judge, or")
     assert_one_clear_line(medix("build-tiny"), "exists already", "--overwrite")
     assert_one_clear_line(medix("run", "--out", out), "exists already")
     assert out.read_text() == "mine"
@@ -149,7 +150,7 @@ def test_changed_weights_stop_a_command(answers, tmp_path):
     assert not (tmp_path / "o.jsonl").exists()
 
 
-def test_full_disk_is_one_line_and_leaves_nothing_half_written(answers, tmp_path):
+def test_full_disk_is_one_line_and_the_next_call_goes_on(answers, tmp_path):
     """A file-size limit stands in for a full disk."""
     out = tmp_path / "v.jsonl"
     code = (
@@ -164,7 +165,11 @@ def test_full_disk_is_one_line_and_leaves_nothing_half_written(answers, tmp_path
         text=True,
     )
     assert_one_clear_line(done, "cannot write", "free space")
-    assert not list(tmp_path.iterdir()), "no half-written file is left"
+    done = medix("judge", *files, "--judge", "rules", "--out", out)
+    assert done.returncode == 0, done.stderr
+    whole = tmp_path / "whole.jsonl"
+    assert medix("judge", *files, "--judge", "rules", "--out", whole).returncode == 0
+    assert out.read_bytes() == whole.read_bytes(), "what the full disk cut short is mended by the next call"
 
 
 def test_doctor_says_ready():

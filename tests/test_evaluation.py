@@ -139,18 +139,6 @@ def test_an_unscored_answer_is_neither_right_nor_wrong():
     assert measured.unscored == 1.0
 
 
-def test_kept_verdicts_belong_to_their_answers(tmp_path):
-    from medix_lite.runs import judged, open_run
-
-    run = open_run(tmp_path / "run", judge="rules")
-    samples = [Sample(id=str(i), question="Which side?", reference="left") for i in range(3)]
-    first = judged(run, "x", samples, ["left", "right", "purple"], [0, 0, 0])
-    assert [v.verdict for v in first] == ["YES", "NO", "UNSCORED"]
-    again = judged(run, "x", samples, ["right", "right", "left"], [0, 0, 0])
-    assert [v.verdict for v in again] == ["NO", "NO", "YES"]
-    assert [row["verdict"] for row in read_jsonl(run.folder / "verdicts" / "x.jsonl")] == ["NO", "NO", "YES"]
-
-
 def test_measure_leaves_truth_null_on_real_data():
     samples = [Sample(id=str(i), question="Is it?", reference="yes") for i in range(4)]
     texts = ["<think>a</think><answer>yes</answer>", "<think>a</think><answer>no</answer>", "", "<answer>yes</answer>"]

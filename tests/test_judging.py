@@ -14,9 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medix_lite.files import DATA, InputError
-from medix_lite.judging.judges import Judge, Reply, check_server, judge_answers, make_judge, openai_judge
-from medix_lite.judging.templates import BASE, MIMIC, REWARD, parse_reply, render, strip_reasoning
+from medix_lite.judging.judges import Judge, Voter, judge_answers, judge_to_file, make_judge
+from medix_lite.judging.servers import BROKEN, Reply, check_server, is_loopback, openai_judge
+from medix_lite.judging.templates import BASE, MIMIC, REASONING, REWARD, parse_reply, reasoning_and_answer, render, strip_reasoning
 from medix_lite.judging.verdicts import decide_by_rules
+from medix_lite.responses import Response
 from medix_lite.samples import Sample
 from medix_lite.text import is_negated, normalise, quantities, read_quantity, sides
 
@@ -225,7 +227,7 @@ def test_each_sample_is_judged_by_its_own_template_in_order() -> None:
         return [Reply("4" if template is MIMIC else "YES") for _ in prompts]
 
     samples = [Sample(id=name, question="q?", reference=f"r {name}", graded=name == "b") for name in "abc"]
-    verdicts = judge_answers(Judge("stub", ask), samples, ["some", "words", "here"], None, [5, 6, 7])
+    verdicts = judge_answers(Judge("stub", (Voter(ask),)), samples, ["some", "words", "here"], None, [5, 6, 7])
     assert [(v.id, v.sample_index) for v in verdicts] == [("a", 5), ("b", 6), ("c", 7)]
     assert [v.template_id for v in verdicts] == [BASE.id, MIMIC.id, BASE.id]
     assert [v.score for v in verdicts] == [1.0, 0.8, 1.0]
@@ -312,7 +314,7 @@ def server() -> Iterator[ThreadingHTTPServer]:
 
 def server_judge(server: ThreadingHTTPServer, model: str) -> Judge:
     ask = openai_judge(model, f"http://127.0.0.1:{server.server_port}/v1", timeout=0.5, attempts=2, longest_wait=0.05)
-    return Judge(f"openai:{model}", ask)
+    return Judge(f"openai:{model}", (Voter(ask),))
 
 
 FLU = Sample(id="s", question="Which disease?", reference="flu")
@@ -325,7 +327,7 @@ def test_server_judges_and_asks_identical_answers_once(server: ThreadingHTTPServ
     assert [v.decided_by for v in verdicts] == ["model", "model", "model", "exact", "exact"]
     assert verdicts[0].confidence == pytest.approx(0.905, abs=0.001)
     assert verdicts[0].judge_id.endswith("#/w/good")
-    assert verdicts[0].judge_id.startswith("rules-1+openai:good@")
+    assert verdicts[0].judge_id.startswith("rules-2+openai:good@")
     assert len(server.seen) == 2  # type: ignore[attr-defined]
     assert server.seen[0]["structured_outputs"] == {"choice": ["YES", "NO"]}  # type: ignore[attr-defined]
     assert server.seen[0]["temperature"] == 0  # type: ignore[attr-defined]
@@ -364,8 +366,115 @@ def test_one_failure_leaves_the_others_alone(server: ThreadingHTTPServer) -> Non
 
 def test_dead_server_leaves_everything_unscored() -> None:
     ask = openai_judge("good", "http://127.0.0.1:9/v1", timeout=0.5, attempts=2, longest_wait=0.05)
-    verdicts = judge_answers(Judge("dead", ask), [FLU] * 3, ["influenza", "cold", "flu"], REWARD)
+    verdicts = judge_answers(Judge("dead", (Voter(ask),)), [FLU] * 3, ["influenza", "cold", "flu"], REWARD)
     assert [v.verdict for v in verdicts] == ["UNSCORED", "UNSCORED", "YES"]
+
+
+def test_a_dead_server_is_not_asked_for_ever(server: ThreadingHTTPServer) -> None:
+    judge, answers = server_judge(server, "refuse"), [f"answer {i}" for i in range(6 * BROKEN)]
+    verdicts = judge_answers(judge, [FLU] * len(answers), answers, REWARD)
+    assert all(v.verdict == "UNSCORED" for v in verdicts)
+    assert "not asked" in str(verdicts[-1].error)
+    assert len(server.seen) < 2 * len(answers)  # type: ignore[attr-defined]
+    mended = server_judge(server, "good")
+    assert {v.verdict for v in judge_answers(mended, [FLU] * len(answers), answers, REWARD)} == {"NO"}
+
+
+def test_the_same_answer_is_asked_about_once_and_failures_again(server: ThreadingHTTPServer) -> None:
+    judge = make_judge(f"openai:good@http://127.0.0.1:{server.server_port}")
+    for _ in range(3):
+        assert judge_answers(judge, [FLU] * 2, ["influenza", "cold"], REWARD)[0].verdict == "YES"
+    assert len(server.seen) == 2  # type: ignore[attr-defined]
+    judge_answers(judge, [FLU], ["influenza"], BASE)
+    assert len(server.seen) == 3, "another template is another question"  # type: ignore[attr-defined]
+    broken = server_judge(server, "babble")
+    for _ in range(2):
+        assert judge_answers(broken, [FLU], ["influenza"], REWARD)[0].verdict == "UNSCORED"
+    assert len(server.seen) == 5  # type: ignore[attr-defined]
+
+
+def voter(reply: str | None) -> Voter:
+    return Voter(lambda prompts, template: [Reply(reply, 0.7, None if reply else "down")] * len(prompts), f"says {reply}")
+
+
+@pytest.mark.parametrize(("replies", "verdict", "confidence"), [
+    (["YES"], "YES", 0.7), (["YES", "NO", "YES"], "YES", 2 / 3), (["YES", "NO"], "UNSCORED", 0.5),
+    (["YES", None], "UNSCORED", None), (["NO", None, "NO"], "NO", 2 / 3),
+    ([None, None, "YES"], "UNSCORED", None), (["YES", "no idea", "NO"], "UNSCORED", 1 / 3),
+])  # fmt: skip
+def test_a_panel_decides_by_more_than_half(replies: list[str | None], verdict: str, confidence: float | None) -> None:
+    decided = judge_answers(Judge("panel", tuple(map(voter, replies))), [FLU], ["influenza"], REWARD)[0]
+    assert decided.verdict == verdict
+    assert decided.confidence == (None if confidence is None else pytest.approx(confidence))
+    assert decided.votes == [reply for reply in replies if reply in ("YES", "NO")]
+    assert (decided.error is None) == (verdict != "UNSCORED")
+
+
+def test_marks_of_a_panel_are_their_median() -> None:
+    decided = judge_answers(Judge("panel", tuple(map(voter, ["2", "5", "4"]))), [FLU], ["influenza"], MIMIC)[0]
+    assert (decided.raw_score, decided.score, decided.votes) == (4, 0.8, ["2", "5", "4"])
+
+
+def test_votes_are_independent_requests_with_their_own_seeds(server: ThreadingHTTPServer) -> None:
+    judge = make_judge(f"openai:good@http://127.0.0.1:{server.server_port}*3+tiny")
+    verdict = judge_answers(judge, [FLU], ["influenza"], REWARD)[0]
+    assert len(verdict.votes) == 4
+    asked = server.seen  # type: ignore[attr-defined]
+    assert [(request["seed"], request["temperature"], len(request["messages"])) for request in asked] == [
+        (s, 1, 1) for s in range(3)
+    ]
+    assert len(set(judge.judge_id.split("+"))) == 5
+    many = [judge_answers(make_judge("model-only:tiny*25"), [FLU], ["influenza"], REWARD)[0] for _ in range(2)]
+    assert many[0].votes == many[1].votes
+    with pytest.raises(InputError, match="unknown judge"):
+        make_judge("tiny*99")
+
+
+def test_text_that_may_not_leave_is_never_sent(server: ThreadingHTTPServer) -> None:
+    private = FLU.model_copy(update={"local_only": True})
+    here = make_judge(f"openai:good@http://127.0.0.1:{server.server_port}")
+    assert judge_answers(here, [private], ["influenza"], REWARD)[0].verdict == "YES"
+    before = len(server.seen)  # type: ignore[attr-defined]
+    elsewhere = Judge("openai:good@far", tuple(v.__class__(v.ask, remote=True) for v in here.voters))
+    with pytest.raises(InputError, match="may not leave this machine"):
+        judge_answers(elsewhere, [FLU, private], ["cold", "cough"], REWARD)
+    assert len(server.seen) == before  # type: ignore[attr-defined]
+    for url, local in (
+        ("http://[::1]:1/v1", True),
+        ("http://127.9.9.9", True),
+        ("http://10.0.0.1", False),
+        ("http://127.0.0.1.x.org", False),
+    ):
+        assert is_loopback(url) == local
+
+
+def test_reasoning_is_judged_with_its_answer(server: ThreadingHTTPServer) -> None:
+    text = reasoning_and_answer(Response("X_RAY", "The base is <b>white</b>.", "influenza"))
+    assert text == "The base is <b>white</b>. Final answer: influenza"
+    assert reasoning_and_answer(Response(None, None, "influenza")) is None
+    verdicts = judge_answers(Judge("panel", (voter("4"),)), [FLU] * 2, [text, None], REASONING)
+    assert [(v.score, v.template_id) for v in verdicts] == [(0.8, "reasoning-1"), (0.0, "reasoning-1")]
+    assert "‹b›white" in render(REASONING, FLU, text)
+
+
+def test_verdicts_in_a_file_go_on_and_are_never_written_over(tmp_path: Any) -> None:
+    path, rules = tmp_path / "verdicts.jsonl", make_judge("rules")
+    samples, answers = [Sample(id=str(i), question="Which side?", reference="left") for i in range(3)], ["left", "right", "purple"]
+    first = judge_to_file(path, rules, samples, answers, [0, 0, 0])
+    assert [v.verdict for v in first] == ["YES", "NO", "UNSCORED"]
+    whole = path.read_bytes()
+    for cut in (len(whole) - 1, len(whole) // 2, 10):
+        path.write_bytes(whole[:cut])
+        assert judge_to_file(path, rules, samples, answers, [0, 0, 0]) == first
+        assert path.read_bytes() == whole
+    asked: list[str] = []
+    panel = Judge(
+        "rules", (Voter(lambda prompts, template: [asked.append(p) or Reply("NO") for p in prompts]),), judge_id=rules.judge_id
+    )
+    assert [v.verdict for v in judge_to_file(path, panel, samples, answers, [0, 0, 0])] == ["YES", "NO", "NO"]
+    assert len(asked) == 1, "only what was UNSCORED is asked again"
+    with pytest.raises(InputError, match="choose another file"):
+        judge_to_file(path, rules, samples, ["left", "left", "left"], [0, 0, 0])
 
 
 def test_server_is_checked_before_any_work(server: ThreadingHTTPServer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,25 +1,30 @@
 """The four signals and their total: bad and good responses, the published formula, failures."""
 
+import importlib.util
 import itertools
 import json
+import threading
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medix_lite.files import DATA, InputError
-from medix_lite.judging.judges import Judge, Reply, make_judge
+from medix_lite.files import DATA, REPOSITORY, InputError, read_table
+from medix_lite.judging.judges import Judge, Voter, make_judge
+from medix_lite.judging.servers import Reply
 from medix_lite.judging.templates import Template
+from medix_lite.modalities import MODALITIES
 from medix_lite.models.load import load_embedder
 from medix_lite.responses import parse_response
 from medix_lite.rewards.composite import (
+    PATIENCE,
     PRESETS,
+    CompositeReward,
     completion_text,
     composite_total,
     find_preset,
     is_zeroed,
-    make_reward_function,
     score_responses,
 )
 from medix_lite.rewards.signals import contradicts, format_signal, modality_signal, semantic_signal
@@ -136,7 +141,7 @@ def test_faithful_asks_the_model_where_robust_has_a_tier(embedder: Any) -> None:
         return [Reply("NO")] * len(prompts)
 
     sample = Sample(id="t", question="How wide?", reference="5 mm")
-    judge = Judge("local", ask, judge_id="local@1")
+    judge = Judge("local", (Voter(ask),), judge_id="local@1")
     texts = [f"<think>So.</think> <answer>{answer}</answer>" for answer in ("5 mm", "0.5 cm")]
     _, robust = score_responses([sample] * 2, texts, judge, embedder, "robust")
     assert [v.decided_by for v in robust] == ["exact", "number"]
@@ -149,7 +154,7 @@ def test_faithful_asks_the_model_where_robust_has_a_tier(embedder: Any) -> None:
 
 def test_failed_judge_makes_the_total_none_and_trl_is_told(embedder: Any) -> None:
     logged: dict[str, float] = {}
-    reward = make_reward_function({"p": PICTURE, "t": TEXT}, RULES, embedder, "robust")
+    reward = CompositeReward({"p": PICTURE, "t": TEXT}, RULES, embedder, "robust")
     unclear = "<think>So.</think> <answer>some airy organ</answer>"
     clear = [{"role": "assistant", "content": unclear.replace("some airy organ", "lung")}]
     completions = [[{"role": "assistant", "content": GOOD}], unclear, clear]
@@ -164,6 +169,56 @@ def test_failed_judge_makes_the_total_none_and_trl_is_told(embedder: Any) -> Non
         reward(prompts=[""], completions=[GOOD], id=["x"])
     assert completion_text([{"role": "assistant", "content": [{"type": "text", "text": "a"}]}]) == "a"
     assert completion_text([]) == ""
+
+
+def test_a_server_judges_while_the_trainer_works_and_a_dead_one_stops_the_run(embedder: Any) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(prompts: list[str], template: Template) -> list[Reply]:
+        begun.set()
+        assert go_on.wait(10)
+        return [Reply("YES")] * len(prompts)
+
+    reward = CompositeReward({"t": TEXT}, Judge("served", (Voter(slow, served=True),)), embedder)
+    assert reward.overlaps
+    text = "<think>So.</think> <answer>some airy organ</answer>"
+    reward.start(["t"], [text])
+    assert begun.wait(10), "the judge is asked before the trainer asks for rewards"
+    go_on.set()
+    assert reward(prompts=[""], completions=[text], id=["t"])[0] is not None
+    assert not CompositeReward({"t": TEXT}, RULES, embedder).overlaps
+
+    dead = Judge("dead", (Voter(lambda prompts, template: [Reply(None, error="down")] * len(prompts)),))
+    reward = CompositeReward({"t": TEXT}, dead, embedder)
+    texts = [f"<think>So.</think> <answer>airy organ {i}</answer>" for i in range(PATIENCE - 1)]
+    assert set(reward(prompts=[""] * len(texts), completions=texts, id=["t"] * len(texts))) == {None}
+    with pytest.raises(InputError, match=r"judge dead failed on the last 16 answers \(down\); mend it"):
+        reward(prompts=[""], completions=[text], id=["t"])
+
+
+def test_aliases_of_modalities_count_only_where_asked_for(embedder: Any) -> None:
+    text = GOOD.replace("<X_RAY>", "<CXR>")
+    strict, lenient = (score_responses([PICTURE], [text], RULES, embedder, aliases=aliases)[0][0] for aliases in (False, True))
+    assert (strict.signals["modality"], lenient.signals["modality"]) == (0, 1)
+    assert strict.signals["format"] == lenient.signals["format"] == 0
+    assert set(read_table("modality_aliases").values()) <= set(MODALITIES)
+    assert not set(read_table("modality_aliases")) & set(MODALITIES)
+
+
+def test_easyr1_loads_the_reward_by_its_path() -> None:
+    path = REPOSITORY / "medix_lite" / "rewards" / "easyr1.py"
+    specification = importlib.util.spec_from_file_location("custom_reward_fn", path)
+    assert specification
+    assert specification.loader
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    assert (module.REWARD_TYPE, module.REWARD_NAME) == ("batch", "medix_lite")
+    batch = [{"response": GOOD, "response_length": 9, "ground_truth": PICTURE.model_dump_json()}]
+    scores = module.compute_score(batch, judge="rules")
+    assert scores == [{"overall": 1.0, "accuracy": 1.0, "semantic": 1.0, "format": 1.0, "modality": 1.0}]
+    batch[0]["response"] = GOOD.replace("pneumonia", "some airy thing")
+    with pytest.raises(InputError, match="cannot be scored"):
+        module.compute_score(batch, judge="rules")
 
 
 def test_reward_never_reads_the_facts(embedder: Any) -> None:

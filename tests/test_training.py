@@ -3,10 +3,11 @@
 import pytest
 
 from medix_lite.files import InputError, read_jsonl
-from medix_lite.judging.judges import Judge, Reply, make_judge
+from medix_lite.judging.judges import Judge, Voter, make_judge
+from medix_lite.judging.servers import Reply
 from medix_lite.models.load import load_embedder
 from medix_lite.profiles import load_profile
-from medix_lite.rewards.composite import make_reward_function
+from medix_lite.rewards.composite import CompositeReward
 from medix_lite.tiny_world.questions import make_samples
 from medix_lite.training.grpo import grpo_config, train_policy, training_rows
 
@@ -26,7 +27,7 @@ def samples(tmp_path_factory):
 
 def reward_for(samples, judge="tiny"):
     judge = make_judge(judge) if isinstance(judge, str) else judge
-    return make_reward_function({s.id: s for s in samples}, judge, load_embedder(), "robust")
+    return CompositeReward({s.id: s for s in samples}, judge, load_embedder(), "robust")
 
 
 def test_trainer_sees_id_prompt_and_picture_only(samples):
@@ -116,20 +117,41 @@ def test_an_interrupted_run_goes_on(tmp_path, samples):
 
 
 @pytest.mark.slow
-def test_a_dead_judge_teaches_nothing(tmp_path, samples):
+def test_a_judge_that_dies_stops_the_run_and_a_restart_goes_on(tmp_path, samples):
+    """From the last checkpoint, to the same adapter as a run whose judge never failed."""
+    from safetensors.torch import load_file
+
+    down = []
+
+    def ask(prompts, template):
+        return [Reply(None, error="down") if down else Reply("YES" if len(p) % 2 else "NO") for p in prompts]
+
+    def fail_late(row):
+        down.extend([row["step"]] if row["step"] == 2 else [])
+
+    profile = load_profile("tiny-cpu", SHORT | {"training.prompts_per_step": 4})
+    judge = Judge("mine", (Voter(ask),), tiers=False, judge_id="mine")
+    with pytest.raises(InputError, match="judge mine failed on the last"):
+        train_policy(profile, samples, reward_for(samples, judge), tmp_path, seed=1, report=fail_late)
+    down.clear()
+    train_policy(profile, samples, reward_for(samples, judge), tmp_path, seed=1)
+    train_policy(profile, samples, reward_for(samples, judge), tmp_path / "whole", seed=1)
+    whole, resumed = (load_file(folder / "adapter" / "adapter_model.safetensors") for folder in (tmp_path / "whole", tmp_path))
+    assert all(value.equal(resumed[name]) for name, value in whole.items())
+
+
+@pytest.mark.slow
+def test_unscored_completions_teach_nothing(tmp_path, samples):
     """All completions unscored: advantages are zero and the adapter stays where it was."""
     from safetensors.torch import load_file
 
-    dead = Judge("dead", lambda prompts, template: [Reply(None, error="down")] * len(prompts), tiers=False, judge_id="dead")
-    rules = reward_for(samples, dead)
-
-    def reward(*arguments, **fields):
-        """A missing answer is wrong without asking; here those are left out as well, so that every reward is null."""
-        return [None for _ in rules(*arguments, **fields)]
+    def reward(completions, log_metric, **_):
+        log_metric("signal/unscored", 1.0)
+        return [None] * len(completions)
 
     profile = load_profile("tiny-cpu", SHORT | {"training.steps": 2})
     train_policy(profile, samples, reward, tmp_path, seed=1)
     weights = load_file(tmp_path / "adapter" / "adapter_model.safetensors")
     assert all(value.abs().max() == 0 for name, value in weights.items() if "lora_B" in name)
     rows = read_jsonl(tmp_path / "metrics.jsonl")
-    assert rows[-1]["signal/unscored"] > 0.5
+    assert rows[-1]["signal/unscored"] == 1.0

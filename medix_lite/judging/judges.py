@@ -1,39 +1,51 @@
-"""Judges: rules, the tiny model, or any OpenAI-compatible server. In: Samples and answers. Out: Verdicts.
+"""Judges: rules, the tiny model, or any OpenAI-compatible server, alone or as a panel. In: Samples and answers. Out: Verdicts.
 
 What a judge cannot decide is UNSCORED with the error beside it; a failure never becomes a NO.
 """
 
-import asyncio
 import math
-import os
 import re
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
+from statistics import median
 from typing import Any
 
-from ..files import InputError
-from ..samples import Sample
+import numpy as np
+
+from ..files import InputError, append_jsonl, read_jsonl, write_jsonl
+from ..responses import format_question
+from ..samples import Sample, content_id
+from .servers import Ask, Reply, check_server, is_loopback, openai_judge, server_url
 from .templates import Template, parse_reply, render, strip_reasoning, template_of
 from .verdicts import Verdict, decide_by_rules
 
-JUDGE_NAMES = "rules, tiny, openai:MODEL@URL, model-only:tiny, model-only:openai:MODEL@URL"
-RULES_ID = "rules-1"
+JUDGE_NAMES = "rules, tiny, openai:MODEL@URL, J*3 (three seeds), J+J+J (a panel), or model-only:J for any of them but rules"
+RULES_ID = "rules-2"
 BATCH = 64  # prompts in one forward pass of a local judge
-CONCURRENCY = 32  # requests in flight to a server
+CHUNK = 1000  # verdicts that a kill can lose
+MOST_VOTES = 25
 
 
 @dataclass(frozen=True)
-class Reply:
-    """What a judge model said, with its probability (0-1) where known; `error` says why there is no reply."""
+class Voter:
+    """A model that is asked, each time in a conversation of its own.
 
-    text: str | None
-    confidence: float | None = None
-    error: str | None = None
+    Attributes:
+        ask: prompts and their template -> one reply for each, in order.
+        judge_id: model with revision or hash, and how it is sampled.
+        compact: whether it reads the compact templates.
+        served: whether a server answers, which leaves this process free meanwhile.
+        remote: whether asking it sends text off this machine.
+    """
 
-
-Ask = Callable[[list[str], Template], list[Reply]]
+    ask: Ask
+    judge_id: str = "model"
+    compact: bool = False
+    served: bool = False
+    remote: bool = False
 
 
 @dataclass(frozen=True)
@@ -42,17 +54,17 @@ class Judge:
 
     Attributes:
         name: as in `make_judge`.
-        ask: prompts and their template -> one reply for each, in order; None if there is no model.
+        voters: who is asked where no rule decides; the majority counts, and of marks the median.
         tiers: whether the deterministic tiers decide first.
-        compact: whether the model reads the compact templates.
-        judge_id: model with revision or hash, and the rules' version; written into every verdict, else the name is.
+        judge_id: what stands in every verdict: the rules' version and the voters.
+        cache: replies by voter, template and prompt; the same answer in a group, or in a later step, is asked about once.
     """
 
     name: str
-    ask: Ask | None
+    voters: tuple[Voter, ...] = ()
     tiers: bool = True
-    compact: bool = False
     judge_id: str = ""
+    cache: dict[str, Reply] = field(default_factory=dict, repr=False, compare=False)
 
 
 def make_judge(name: str) -> Judge:
@@ -61,20 +73,30 @@ def make_judge(name: str) -> Judge:
     Raises:
         InputError: the name is unknown, the weights are missing or changed, or the server does not serve the model.
     """
+    if name == "rules":
+        return Judge(name, judge_id=RULES_ID)
     base = name.removeprefix("model-only:")
     tiers = base == name
-    if name == "rules":
-        return Judge(name, None, judge_id=RULES_ID)
-    prefix = f"{RULES_ID}+" if tiers else ""
-    if base == "tiny":
-        ask, judge_id = load_tiny_judge()
-        return Judge(name, ask, tiers, compact=True, judge_id=prefix + judge_id)
+    voters = tuple(voter for part in re.split(r"\+(?=tiny|openai:)", base) for voter in _make_voters(part))
+    ids = [RULES_ID] if tiers else []
+    return Judge(name, voters, tiers, "+".join([*ids, *(voter.judge_id for voter in voters)]))
+
+
+def _make_voters(name: str) -> list[Voter]:
+    base, votes = re.fullmatch(r"(.*?)(?:\*(\d{1,2}))?", name, re.DOTALL).groups()  # type: ignore[union-attr]
+    # One vote is the likeliest reply; several are drawn at temperature 1, each with its own seed.
+    seeds: list[int | None] = [*range(int(votes))] if votes else [None]
     server = re.fullmatch(r"openai:(?P<model>.+?)@(?P<url>https?://[^\s@]+)", base)
-    if server is None:
+    if (base != "tiny" and server is None) or not 1 <= len(seeds) <= MOST_VOTES:
         # What follows an @ may be a password.
         raise InputError(f"unknown judge {name.partition('@')[0]!r}; use one of {JUDGE_NAMES}")
+    marks = ["" if seed is None else f"?seed={seed}" for seed in seeds]
+    if server is None:
+        ask, judge_id = load_tiny_judge()
+        return [Voter(partial(ask, seed=s), judge_id + mark, compact=True) for s, mark in zip(seeds, marks, strict=True)]
     model, url = server["model"], server_url(server["url"])
-    return Judge(name, openai_judge(model, url), tiers, judge_id=f"{prefix}{base}#{check_server(url, model)}")
+    judge_id, where = f"{base}#{check_server(url, model)}", {"served": True, "remote": not is_loopback(url)}
+    return [Voter(openai_judge(model, url, seed=s), judge_id + mark, **where) for s, mark in zip(seeds, marks, strict=True)]
 
 
 def judge_answers(
@@ -87,31 +109,39 @@ def judge_answers(
     """One verdict for each answer, in order.
 
     An answer that is missing or blank is a NO (rubric: 0) without asking. Answers with the same question, references
-    and candidate are asked once.
+    and candidate are asked about once.
 
     Args:
         judge: from `make_judge`.
         samples: the question of each answer.
-        answers: final answers, None where there is none; reasoning in them is stripped.
+        answers: final answers, None where there is none; reasoning in them is stripped unless the template judges it.
         template: binary or rubric; None is the one of each sample's kind, as in an evaluation.
         sample_indices: the `sample_index` of each answer, 0 by default.
+
+    Raises:
+        InputError: a sample may not leave this machine and the judge would send it.
     """
+    kept = next((sample.id for sample in samples if sample.local_only), None)
+    if kept is not None and any(voter.remote for voter in judge.voters):
+        raise InputError(f"sample {kept!r} may not leave this machine (local_only); use a judge that runs here, not {judge.name!r}")
     indices = sample_indices if sample_indices is not None else [0] * len(samples)
     asked = [template or template_of(sample) for sample in samples]
     verdicts: list[Verdict | None] = []
-    prompts: dict[Template, dict[str, list[int]]] = {}
+    open_: dict[Template, dict[tuple[str, ...], list[int]]] = {}
     for position, (sample, answer, own) in enumerate(zip(samples, answers, asked, strict=True)):
-        text = strip_reasoning(answer or "")
+        text = (answer or "").strip() if own.reads_reasoning else strip_reasoning(answer or "")
         by_rules = not text or (own.kind == "binary" and judge.tiers)
         verdicts.append(decide_by_rules(sample, text, own.id) if by_rules else None)
         if verdicts[-1] is None:
-            prompts.setdefault(own, {}).setdefault(render(own, sample, text, judge.compact), []).append(position)
-    for own, places in prompts.items():
-        no_model = [Reply(None, error="no rule decides this and the judge has no model")] * len(places)
-        replies = judge.ask(list(places), own) if judge.ask else no_model
-        for positions, reply in zip(places.values(), replies, strict=True):
+            open_.setdefault(own, {}).setdefault((format_question(sample), *sample.accepted(), text), []).append(position)
+    for own, places in open_.items():
+        first = [(samples[positions[0]], key[-1]) for key, positions in places.items()]
+        votes = [_ask(judge, voter, [render(own, s, text, voter.compact) for s, text in first], own) for voter in judge.voters]
+        no_model = [Reply(None, error="no rule decides this and the judge has no model")]
+        for number, positions in enumerate(places.values()):
+            replies = [replies[number] for replies in votes] or no_model
             for position in positions:
-                verdicts[position] = _model_verdict(samples[position], reply, own)
+                verdicts[position] = _model_verdict(samples[position], replies, own)
     finished = []
     for verdict, index, own in zip(verdicts, indices, asked, strict=True):
         assert verdict is not None
@@ -122,24 +152,75 @@ def judge_answers(
     return finished
 
 
-def _model_verdict(sample: Sample, reply: Reply, template: Template) -> Verdict:
-    choice = parse_reply(template, reply.text)
-    decision: dict[str, Any]
-    if choice is None:
-        error = reply.error or f"the reply is none of {', '.join(template.choices)}"
-        decision = {"verdict": "UNSCORED", "decided_by": "none", "score": None, "error": error}
-    elif template.kind == "rubric":
-        decision = {"verdict": None, "score": float(choice) / 5, "raw_score": float(choice)}
+def _ask(judge: Judge, voter: Voter, prompts: list[str], template: Template) -> list[Reply]:
+    """Replies to prompts, from the cache where it has them; only replies that can be read are kept there."""
+    keys = [content_id(voter.judge_id, template.id, prompt) for prompt in prompts]
+    fresh = {key: prompt for key, prompt in zip(keys, prompts, strict=True) if key not in judge.cache}
+    replies = dict(zip(fresh, voter.ask(list(fresh.values()), template), strict=True)) if fresh else {}
+    judge.cache.update({key: reply for key, reply in replies.items() if parse_reply(template, reply.text)})
+    return [judge.cache.get(key) or replies[key] for key in keys]
+
+
+def _model_verdict(sample: Sample, replies: list[Reply], template: Template) -> Verdict:
+    """What more than half of the voters say: one choice, or for a rubric the median of their marks."""
+    votes = [choice for reply in replies if (choice := parse_reply(template, reply.text))]
+    enough = 2 * len(votes) > len(replies)
+    choice, count = Counter(votes).most_common(1)[0] if votes else ("", 0)
+    decision: dict[str, Any] = {"decided_by": "model", "verdict": None}
+    if template.kind == "rubric" and enough:
+        mark = float(median(map(int, votes)))
+        decision |= {"score": mark / 5, "raw_score": mark}
+    elif template.kind == "binary" and 2 * count > len(replies):
+        decision |= {"verdict": choice, "score": float(choice == "YES")}
     else:
-        decision = {"verdict": choice, "score": float(choice == "YES")}
-    votes = [choice] if choice else []
+        unread = f"the reply is none of {', '.join(template.choices)}"
+        error = next((reply.error for reply in replies if reply.error), f"no majority: {', '.join(votes)}" if enough else unread)
+        decision = {"verdict": "UNSCORED", "decided_by": "none", "score": None, "error": error}
+    said = [reply.text for reply in replies if reply.text is not None]
     # A lone surrogate, which JSON can spell, would make the verdict unwritable.
-    raw = None if reply.text is None else reply.text.encode("utf-8", "replace").decode()
-    known = {"decided_by": "model", "votes": votes, "raw_reply": raw, "confidence": reply.confidence}
-    return Verdict(id=sample.id, template_id=template.id, **(known | decision))
+    raw = " | ".join(said).encode("utf-8", "replace").decode() if said else None
+    confidence = replies[0].confidence if len(replies) == 1 else count / len(replies) if enough else None
+    decision |= {"votes": votes, "raw_reply": raw, "confidence": confidence}
+    return Verdict(id=sample.id, template_id=template.id, **decision)
 
 
-def load_tiny_judge() -> tuple[Ask, str]:
+def judge_to_file(
+    path: Path,
+    judge: Judge,
+    samples: Sequence[Sample],
+    answers: Sequence[str | None],
+    indices: Sequence[int],
+    template: Template | None = None,
+) -> list[Verdict]:
+    """Verdicts on answers, appended to a file as they come, so that a killed judging goes on.
+
+    A verdict that stands there is kept if judge, template, question, references and answer are the same and it was scored;
+    `input` in each row is a hash of these.
+
+    Raises:
+        InputError: the file holds something else; nothing in it is written over.
+    """
+    inputs = [
+        content_id(judge.judge_id, (template or template_of(s)).id, s.id, str(i), format_question(s), *s.accepted(), str(answer))
+        for s, answer, i in zip(samples, answers, indices, strict=True)
+    ]
+    rows = {row.get("input"): row for row in read_jsonl(path, torn_last_line=True)} if path.exists() else {}
+    if set(rows) - set(inputs) or (path.exists() and path.read_bytes()[:1] not in (b"", b"{")):
+        raise InputError(f"{path} holds verdicts on other answers, of another judge, or something else; choose another file")
+    missing = [i for i, key in enumerate(inputs) if key not in rows or rows[key]["verdict"] == "UNSCORED"]
+    for start in range(0, len(missing), CHUNK):
+        chunk = missing[start : start + CHUNK]
+        asked, given = [samples[i] for i in chunk], [answers[i] for i in chunk]
+        verdicts = judge_answers(judge, asked, given, template, [indices[i] for i in chunk])
+        new = [verdict.model_dump() | {"input": inputs[i]} for i, verdict in zip(chunk, verdicts, strict=True)]
+        append_jsonl(path, new)
+        rows |= {row["input"]: row for row in new}
+    if missing or not path.exists():
+        write_jsonl(path, (rows[key] for key in inputs))
+    return [Verdict.model_validate(rows[key]) for key in inputs]
+
+
+def load_tiny_judge() -> tuple[Any, str]:
     """The shipped judge as (ask, judge_id); one forward pass a batch, deterministic.
 
     Raises:
@@ -151,10 +232,13 @@ def load_tiny_judge() -> tuple[Ask, str]:
     return partial(local_replies, model, tokenizer), f"tiny@{model_hash('tiny:judge')}"
 
 
-def local_replies(model: Any, tokenizer: Any, prompts: list[str], template: Template) -> list[Reply]:
-    """Replies of a causal language model: the likeliest choice, its probability among the choices as confidence.
+def local_replies(model: Any, tokenizer: Any, prompts: list[str], template: Template, seed: int | None = None) -> list[Reply]:
+    """Replies of a causal language model, its probability among the choices as confidence.
 
     Only the logits of the choices' first tokens are compared, at the one position after the prompt.
+
+    Args:
+        seed: draws each reply at temperature 1, the same one for the same prompt; None takes the likeliest.
 
     Raises:
         InputError: the tokenizer gives two choices the same first token.
@@ -178,102 +262,14 @@ def local_replies(model: Any, tokenizer: Any, prompts: list[str], template: Temp
             logits = model(**inputs, position_ids=positions, logits_to_keep=1).logits[:, -1]
         probabilities = logits[:, starts].float().softmax(-1).cpu()
         for index, row in zip(batch, probabilities.tolist(), strict=True):
-            best = max(range(len(row)), key=row.__getitem__)
-            failure = None if all(map(math.isfinite, row)) else Reply(None, error="the judge's logits are not finite")
-            replies[index] = failure or Reply(template.choices[best], row[best])
+            if not all(map(math.isfinite, row)):
+                replies[index] = Reply(None, error="the judge's logits are not finite")
+                continue
+            best = int(np.argmax(row)) if seed is None else _draw(row, f"{seed} {prompts[index]}")
+            replies[index] = Reply(template.choices[best], row[best])
     return [replies[index] for index in range(len(prompts))]
 
 
-def server_url(url: str) -> str:
-    """The URL of the API: `/v1` is added where only host and port are given."""
-    url = url.rstrip("/")
-    return url if re.search(r"//[^/]+/", url) else f"{url}/v1"
-
-
-def api_key(url: str) -> str:
-    """The judge server's key, from the environment; never printed. `OPENAI_API_KEY` goes to its own host only."""
-    own_host = re.match(r"https://api\.openai\.com(?:/|$)", url)
-    return os.environ.get("MEDIX_LITE_JUDGE_API_KEY") or (os.environ.get("OPENAI_API_KEY") if own_host else None) or "none"
-
-
-def describe_error(error: BaseException) -> str:
-    """Class and HTTP status; the server's own message may quote the key or the prompt."""
-    status = getattr(error, "status_code", None)
-    return type(error).__name__ + (f" (HTTP {status})" if status else "")
-
-
-def check_server(url: str, model: str, timeout: float = 10.0) -> str:
-    """What the server says stands behind `model` (its `root`, or the name again).
-
-    Raises:
-        InputError: the server does not answer, refuses the key, or does not list the model.
-    """
-    from openai import OpenAI
-
-    try:
-        with OpenAI(base_url=url, api_key=api_key(url), timeout=timeout, max_retries=1) as client:
-            served = {entry.id: entry for entry in client.models.list()}
-    except Exception as error:  # whatever stands there instead of a model server
-        refused = getattr(error, "status_code", None) in (401, 403)
-        advice = "set MEDIX_LITE_JUDGE_API_KEY" if refused else "start it or mend the URL"
-        raise InputError(f"judge server {url} gives no list of models: {describe_error(error)}; {advice}") from error
-    if model not in served:
-        raise InputError(f"judge server {url} does not serve {model!r}; it serves {', '.join(served) or 'nothing'}")
-    return str(getattr(served[model], "root", None) or model)
-
-
-def openai_judge(model: str, url: str, *, timeout: float = 30.0, attempts: int = 4, longest_wait: float = 8.0) -> Ask:
-    """A function that asks an OpenAI-compatible server, `CONCURRENCY` requests at a time.
-
-    Args:
-        timeout: seconds for one request.
-        attempts: tries in all for time-outs, dropped connections, HTTP 429 and 5xx.
-        longest_wait: seconds of back-off between two tries, at most.
-    """
-    import openai
-    from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
-
-    retryable = (openai.APITimeoutError, openai.APIConnectionError, openai.RateLimitError, openai.InternalServerError)
-    wait = wait_random_exponential(0.5, max=longest_wait)
-
-    @retry(retry=retry_if_exception_type(retryable), stop=stop_after_attempt(attempts), wait=wait, reraise=True)
-    async def request(client: openai.AsyncOpenAI, prompt: str, options: dict[str, Any]) -> Reply:
-        messages: Any = [{"role": "user", "content": prompt}]
-        completion = await client.chat.completions.create(model=model, messages=messages, temperature=0, max_tokens=8, **options)
-        return _read_completion(completion)
-
-    async def one(client: openai.AsyncOpenAI, gate: asyncio.Semaphore, prompt: str, extras: dict[str, Any]) -> Reply:
-        async with gate:
-            try:
-                try:
-                    return await request(client, prompt, extras)
-                except (openai.BadRequestError, openai.UnprocessableEntityError):
-                    return await request(client, prompt, {})  # a server that knows neither field
-            except Exception as error:  # one item's failure is that item's: the others keep their verdicts
-                return Reply(None, error=describe_error(error))
-
-    async def every(prompts: list[str], template: Template) -> list[Reply]:
-        extras = {"extra_body": {"structured_outputs": {"choice": list(template.choices)}}, "logprobs": True}
-        gate = asyncio.Semaphore(CONCURRENCY)
-        async with openai.AsyncOpenAI(base_url=url, api_key=api_key(url), timeout=timeout, max_retries=0) as client:
-            return await asyncio.gather(*(one(client, gate, prompt, extras) for prompt in prompts))
-
-    def ask(prompts: list[str], template: Template) -> list[Reply]:
-        # A thread of its own, because a notebook already runs an event loop in this one.
-        with ThreadPoolExecutor(1) as pool:
-            return pool.submit(asyncio.run, every(prompts, template)).result()
-
-    return ask
-
-
-def _read_completion(completion: Any) -> Reply:
-    try:
-        choice = completion.choices[0]
-        text = choice.message.content
-        tokens = choice.logprobs.content if getattr(choice, "logprobs", None) else None
-    except (AttributeError, TypeError, IndexError):
-        return Reply(None, error="the server's reply is no chat completion")
-    if not isinstance(text, str):
-        return Reply(None, error="the server's reply has no text")
-    confidence = math.exp(min(0.0, sum(token.logprob for token in tokens))) if tokens else None
-    return Reply(text, confidence)
+def _draw(probabilities: list[float], what_for: str) -> int:
+    point = int(content_id(what_for), 16) / 16**16
+    return min(int(np.searchsorted(np.cumsum(probabilities), point)), len(probabilities) - 1)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..files import read_table
-from ..responses import format_question
+from ..responses import Response, format_question
 from ..samples import Sample
 
 LONGEST_CANDIDATE, LONGEST_QUESTION = 2_000, 8_000  # characters
@@ -22,6 +22,7 @@ class Template:
         choices: the only replies that count.
         text: the message for a real judge, with {question}, {reference} and {candidate}.
         compact: the same for the tiny judge, which pays for every token.
+        reads_reasoning: whether the candidate is the reasoning with the answer (see `reasoning_and_answer`), not the answer alone.
     """
 
     id: str
@@ -29,6 +30,7 @@ class Template:
     choices: tuple[str, ...]
     text: str
     compact: str
+    reads_reasoning: bool = False
 
 
 def _read_templates() -> dict[str, Template]:
@@ -37,12 +39,13 @@ def _read_templates() -> dict[str, Template]:
     for name, fields in raw["templates"].items():
         text = raw["frame"].replace("{task}", fields["task"]).replace("{form}", fields["form"])
         compact = raw["compact_frame"].replace("{form}", fields["compact_form"])
-        templates[name] = Template(fields["id"], fields["kind"], tuple(fields["choices"]), text, compact)
+        choices, reads_reasoning = tuple(fields["choices"]), fields.get("reads_reasoning", False)
+        templates[name] = Template(fields["id"], fields["kind"], choices, text, compact, reads_reasoning)
     return templates
 
 
 TEMPLATES = _read_templates()
-REWARD, BASE, MIMIC = (TEMPLATES[name] for name in ("reward", "base", "mimic"))
+REWARD, BASE, MIMIC, REASONING = (TEMPLATES[name] for name in ("reward", "base", "mimic", "reasoning"))
 
 
 def template_of(sample: Sample) -> Template:
@@ -67,6 +70,11 @@ def strip_reasoning(text: str) -> str:
     return _ANSWER_TAG.sub("", rest[: opening.start()] if opening else rest).strip()
 
 
+def reasoning_and_answer(response: Response) -> str | None:
+    """What the `reasoning` template judges: the reasoning, then the answer; None if one of them is missing."""
+    return f"{response.thinking} Final answer: {response.answer}" if response.thinking and response.answer else None
+
+
 def escape(text: str, longest: int, *, keep_end: bool = False) -> str:
     """One line of at most `longest` characters (and a mark if cut) that closes no delimiter, writes no chat token."""
     text = text[-4 * longest :] if keep_end else text[: 4 * longest]  # cheap on a megabyte of candidate
@@ -86,7 +94,7 @@ def render(template: Template, sample: Sample, answer: str, compact: bool = Fals
         # The end of a long question asks; what stands before it is context.
         question=escape(format_question(sample), question_limit, keep_end=True),
         reference=escape(" | ".join([first, *sample.accepted()[1:]]), limit),
-        candidate=escape(strip_reasoning(answer), limit),
+        candidate=escape(answer if template.reads_reasoning else strip_reasoning(answer), limit),
     )
 
 

@@ -5,8 +5,11 @@ judge or embedder that fails makes the total None, never 0. Of a sample only que
 are read, never its facts; of a response only tag, grammar and final answer.
 """
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from pydantic import BaseModel
@@ -20,7 +23,9 @@ from ..samples import Sample
 from .presets import PRESETS, PUBLISHED_WEIGHTS, Preset, find_preset
 from .signals import ReferenceCache, format_signal, modality_signal, semantic_signal
 
-__all__ = ["PRESETS", "Preset", "Reward", "composite_total", "is_zeroed", "make_reward_function", "score_responses"]
+__all__ = ["PRESETS", "CompositeReward", "Preset", "Reward", "composite_total", "is_zeroed", "score_responses"]
+
+PATIENCE = 16  # answers in a row that a judge may fail on before a run stops
 
 
 class Reward(BaseModel):
@@ -98,6 +103,7 @@ def score_responses(
     preset: str | Preset = "robust",
     sample_indices: Sequence[int] | None = None,
     cache: ReferenceCache | None = None,
+    aliases: bool = False,
 ) -> tuple[list[Reward], list[Verdict]]:
     """Rewards of n responses and the verdicts behind them, in order.
 
@@ -109,10 +115,11 @@ def score_responses(
         preset: `robust` or `faithful`.
         sample_indices: `sample_index` of each response, 0 by default.
         cache: reference vectors to keep between calls.
+        aliases: whether another name of a modality counts for its tag.
     """
     preset = find_preset(preset)
     indices = list(sample_indices) if sample_indices is not None else [0] * len(samples)
-    responses = [parse_response(text, has_image=s.has_image) for s, text in zip(samples, texts, strict=True)]
+    responses = [parse_response(text, has_image=s.has_image, aliases=aliases) for s, text in zip(samples, texts, strict=True)]
     answers = [response.answer for response in responses]
     verdicts = _verdicts(samples, answers, judge, preset, indices)
     semantics = semantic_signal(answers, [sample.accepted() for sample in samples], preset, embedder, cache)
@@ -127,34 +134,75 @@ def score_responses(
     return rewards, verdicts
 
 
-def make_reward_function(
-    samples_by_id: dict[str, Sample], judge: Judge, embedder: Any, preset: str | Preset = "robust"
-) -> Callable[..., list[float | None]]:
+class CompositeReward:
     """A reward function for `trl.GRPOTrainer`; the data set needs a column `id`.
 
-    A completion that could not be scored gets None, which TRL leaves out of its group. The mean of each signal is
-    logged as `signal/NAME`, the share that could not be scored as `signal/unscored`.
-    """
-    cache: ReferenceCache = {}
+    A completion that could not be scored gets None, which TRL leaves out of its group. The mean of each signal is logged as
+    `signal/NAME`, the share that could not be scored as `signal/unscored`.
 
-    def composite(
-        prompts: Any, completions: Sequence[Any], *, id: Sequence[str], log_metric: Any = None, **_: Any
-    ) -> list[float | None]:
-        unknown = next((key for key in id if key not in samples_by_id), None)
+    Args:
+        samples_by_id: the training questions.
+        judge, embedder, preset, aliases: as for `score_responses`.
+
+    Attributes:
+        overlaps: whether a server judges, so that it pays to `start` before the trainer computes log-probabilities.
+        seconds: that the trainer has waited for rewards.
+    """
+
+    __name__ = "composite"  # TRL logs a reward under its name
+
+    def __init__(
+        self, samples_by_id: dict[str, Sample], judge: Judge, embedder: Any, preset: str | Preset = "robust", aliases: bool = False
+    ) -> None:
+        cache: ReferenceCache = {}
+        self._samples, self._judge = samples_by_id, judge
+        self._score = partial(score_responses, judge=judge, embedder=embedder, preset=preset, cache=cache, aliases=aliases)
+        self._begun: tuple[Any, Future[Any]] | None = None
+        self._failed = 0
+        self.overlaps = any(voter.served for voter in judge.voters)
+        self.seconds = 0.0
+
+    def start(self, ids: Sequence[str], completions: Sequence[Any]) -> None:
+        """Begin to score in the background; the next call takes the result, if it is about the same completions."""
+        asked = self._read(ids, completions)
+        self._begun = asked, ThreadPoolExecutor(1).submit(self._score, *asked)
+
+    def _read(self, ids: Sequence[str], completions: Sequence[Any]) -> tuple[list[Sample], list[str]]:
+        unknown = next((key for key in ids if key not in self._samples), None)
         if unknown is not None:
             raise InputError(f"the training data name a sample {unknown!r} that the reward does not know")
-        samples, texts = [samples_by_id[key] for key in id], [completion_text(completion) for completion in completions]
-        rewards, verdicts = score_responses(samples, texts, judge, embedder, preset, cache=cache)
+        return [self._samples[key] for key in ids], [completion_text(completion) for completion in completions]
+
+    def __call__(
+        self, prompts: Any, completions: Sequence[Any], *, id: Sequence[str], log_metric: Any = None, **_: Any
+    ) -> list[float | None]:
+        """The total of each completion, None where it could not be scored.
+
+        Raises:
+            InputError: a sample is unknown, or the judge has failed on each of the last `PATIENCE` answers that it was asked about.
+        """
+        started = time.perf_counter()
+        asked, begun = self._read(id, completions), self._begun
+        self._begun = None
+        rewards, verdicts = begun[1].result() if begun and begun[0] == asked else self._score(*asked)
+        self.seconds += time.perf_counter() - started
+        self._check_judge(verdicts)
         if log_metric is not None and rewards:
             for name in PUBLISHED_WEIGHTS:
                 values = [value for reward in rewards if (value := reward.signals[name]) is not None]
                 if values:
                     log_metric(f"signal/{name}", sum(values) / len(values))
-            unscored = [verdict.verdict == "UNSCORED" for verdict in verdicts]
-            log_metric("signal/unscored", sum(unscored) / len(unscored))
+            log_metric("signal/unscored", sum(verdict.verdict == "UNSCORED" for verdict in verdicts) / len(verdicts))
         return [reward.total for reward in rewards]
 
-    return composite
+    def _check_judge(self, verdicts: list[Verdict]) -> None:
+        """Training on without a judge would teach nothing and say nothing."""
+        failed = [verdict for verdict in verdicts if verdict.verdict == "UNSCORED"]
+        answered = any(verdict.decided_by == "model" for verdict in verdicts)
+        self._failed = 0 if answered or not self._judge.voters else self._failed + len(failed)
+        if self._failed >= PATIENCE:
+            advice = "mend it and run the same command again; the run goes on from its last checkpoint"
+            raise InputError(f"judge {self._judge.name} failed on the last {self._failed} answers ({failed[-1].error}); {advice}")
 
 
 def completion_text(completion: Any) -> str:

@@ -127,18 +127,27 @@ def train_policy(
 
 
 def trainer_class() -> type:
-    """TRL's `GRPOTrainer` with one thing added: a batch may mix samples with and without pictures.
+    """TRL's `GRPOTrainer` with two things added.
 
-    TRL 1.14.2 hands the processor None for a prompt without a picture, which it refuses; an empty list is what it takes.
+    A batch may mix samples with and without pictures: TRL 1.14.2 hands the processor None for a prompt without a picture, which it
+    refuses; an empty list is what it takes. And a server judges while log-probabilities are computed, not after (`overlaps`).
     """
     from trl import GRPOTrainer
 
-    class MixedGRPOTrainer(GRPOTrainer):
+    class MedixGRPOTrainer(GRPOTrainer):
+        def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+            self._ids = [row["id"] for row in inputs]
+            result: dict[str, Any] = super()._generate_and_score_completions(inputs)
+            return result
+
         def _generate(self, prompts: list[Any]) -> tuple[Any, ...]:
             *before, images, tool_images = super()._generate(prompts)
+            for reward in self.reward_funcs:
+                if getattr(reward, "overlaps", False):
+                    reward.start(self._ids, before[3])
             return *before, images and [pictures or [] for pictures in images], tool_images
 
-    return MixedGRPOTrainer
+    return MedixGRPOTrainer
 
 
 def load_for_training(profile: Profile, seed: int) -> tuple[Any, Any, Any]:

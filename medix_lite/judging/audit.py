@@ -1,0 +1,147 @@
+"""Audit of a judge. In: labelled pairs of a reference and a candidate, and a judge. Out: agreement, with intervals."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from scipy.stats import binomtest
+
+from ..files import InputError, read_json, read_jsonl
+from ..samples import Sample, content_id
+from .judges import Judge, judge_answers, judge_to_file
+from .templates import BASE
+from .verdicts import Verdict
+
+DRAWS = 2000
+Counts = NDArray[np.float64]
+
+
+class Pair(BaseModel):
+    """A labelled pair (the `audit pairs` file format).
+
+    Attributes:
+        label: whether the candidate is right.
+        kind: what kind of candidate it is; results are also given by kind.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    question: str = Field(min_length=1)
+    reference: str = Field(min_length=1)
+    references: list[str] = []
+    candidate: str
+    label: bool = Field(strict=True)
+    kind: str = "all"
+    options: list[str] | None = None
+
+    def sample(self) -> Sample:
+        """The question as a sample, named by what it asks."""
+        fields = self.model_dump(include={"question", "reference", "references", "options"})
+        return Sample(id=content_id(self.question, self.reference), **fields)
+
+
+def read_pairs(path: Path) -> list[Pair]:
+    """Labelled pairs: a JSONL file of `Pair`, or a JSON file of EVOUNA (humans' labels of five systems' answers).
+
+    Raises:
+        InputError: a row is malformed, or there is none.
+    """
+    pairs, rows = [], _evouna(read_json(path), path) if path.suffix == ".json" else read_jsonl(path)
+    for number, row in enumerate(rows, start=1):
+        try:
+            pairs.append(Pair.model_validate(row))
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise InputError(f"{path}, row {number}: field {'.'.join(map(str, first['loc']))!r}: {first['msg']}") from error
+    if not pairs:
+        raise InputError(f"{path} holds no labelled pair")
+    return pairs
+
+
+def _evouna(rows: Any, path: Path) -> list[dict[str, Any]]:
+    """EVOUNA's rows: aliases are joined by "/", improper questions and answers without a label are left out."""
+    pairs = []
+    try:
+        for row in rows:
+            if row["improper"]:
+                continue
+            first, *others = [alias.strip() for alias in row["golden_answer"].split("/") if alias.strip()]
+            shared = {"question": row["question"], "reference": first, "references": others}
+            judged = [key.removeprefix("judge_") for key in row if key.startswith("judge_") and row[key] is not None]
+            pairs += [shared | {"candidate": row[f"answer_{n}"] or "", "label": row[f"judge_{n}"], "kind": n} for n in judged]
+    except (TypeError, KeyError, ValueError, AttributeError) as error:
+        raise InputError(f"{path} is not a file of EVOUNA: {error!r}; audit pairs of your own are JSONL") from error
+    return pairs
+
+
+def judge_pairs(pairs: Sequence[Pair], judge: Judge, out: Path | None = None) -> list[Verdict]:
+    """A judge's verdicts on labelled pairs; `out` takes them as they come (see `judge_to_file`), with the row as `sample_index`."""
+    samples, candidates = [pair.sample() for pair in pairs], [pair.candidate for pair in pairs]
+    if out is None:
+        return judge_answers(judge, samples, candidates, BASE)
+    return judge_to_file(out, judge, samples, candidates, range(len(pairs)), BASE)
+
+
+def audit(pairs: Sequence[Pair], verdicts: Sequence[Verdict]) -> dict[str, Any]:
+    """How verdicts agree with the labels.
+
+    UNSCORED counts as NO in everything but `unscored`, its share. Intervals (95%) are Wilson's for shares and multinomial
+    bootstraps for Cohen's kappa and Matthews' correlation.
+
+    Returns:
+        `n, kappa, mcc, accuracy, sensitivity, specificity, unscored` and `by_kind` with `n, fpr, fnr, unscored`; each but the n as
+        `{"value", "ci95"}`, None where it is not defined.
+    """
+    label, kinds = np.array([pair.label for pair in pairs]), np.array([pair.kind for pair in pairs])
+    yes = np.array([verdict.verdict == "YES" for verdict in verdicts])
+    unscored = np.array([verdict.verdict == "UNSCORED" for verdict in verdicts])
+    table = np.array([[(yes & label).sum(), (~yes & label).sum()], [(yes & ~label).sum(), (~yes & ~label).sum()]], float)
+    result: dict[str, Any] = {"n": len(pairs), "judge": verdicts[0].judge_id}
+    result |= {"kappa": _interval(kappa, table), "mcc": _interval(mcc, table), "accuracy": share(yes == label)}
+    result |= {"sensitivity": share(yes[label]), "specificity": share(~yes[~label]), "unscored": share(unscored)}
+    result["by_kind"] = {
+        str(kind): {
+            "n": int((kinds == kind).sum()),
+            "fpr": share(yes[(kinds == kind) & ~label]),
+            "fnr": share(~yes[(kinds == kind) & label]),
+            "unscored": share(unscored[kinds == kind]),
+        }
+        for kind in dict.fromkeys(kinds)
+    }
+    return result
+
+
+def share(hits: NDArray[np.bool_]) -> dict[str, Any]:
+    """A share with Wilson's 95% interval, which does not shrink to nothing at 0 or 1."""
+    if not hits.size:
+        return {"value": None, "ci95": [None, None]}
+    interval = binomtest(int(hits.sum()), hits.size).proportion_ci(method="wilson")
+    return {"value": round(float(hits.mean()), 4), "ci95": [round(float(interval.low), 4), round(float(interval.high), 4)]}
+
+
+def kappa(table: Counts) -> Counts:
+    """Cohen's kappa of 2 x 2 tables, shape (..., 2, 2): label by verdict; nan where chance alone agrees fully."""
+    n = table.sum((-1, -2))
+    observed = np.trace(table, axis1=-2, axis2=-1) / n
+    expected = (table.sum(-1) * table.sum(-2)).sum(-1) / n**2
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray((observed - expected) / (1 - expected))
+
+
+def mcc(table: Counts) -> Counts:
+    """Matthews' correlation coefficient of 2 x 2 tables, shape (..., 2, 2); nan where a row or column is empty."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(np.linalg.det(table) / np.sqrt((table.sum(-1).prod(-1)) * (table.sum(-2).prod(-1))))
+
+
+def _interval(statistic: Callable[[Counts], Counts], table: Counts) -> dict[str, Any]:
+    n = int(table.sum())
+    draws = np.random.default_rng(0).multinomial(n, table.ravel() / n, size=DRAWS).reshape(DRAWS, 2, 2).astype(float)
+    value, values = float(statistic(table)), statistic(draws)
+    if not np.isfinite(value):
+        return {"value": None, "ci95": [None, None]}
+    low, high = np.nanpercentile(values, [2.5, 97.5])
+    return {"value": round(value, 4), "ci95": [round(float(low), 4), round(float(high), 4)]}
