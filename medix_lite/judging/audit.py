@@ -62,7 +62,7 @@ def read_pairs(path: Path) -> list[Pair]:
 
 
 def _evouna(rows: Any, path: Path) -> list[dict[str, Any]]:
-    """EVOUNA's rows: aliases are joined by "/", improper questions and answers without a label are left out."""
+    """EVOUNA's rows: aliases are joined by "/", improper questions, missing answers and labels are left out."""
     pairs = []
     try:
         for row in rows:
@@ -70,8 +70,9 @@ def _evouna(rows: Any, path: Path) -> list[dict[str, Any]]:
                 continue
             first, *others = [alias.strip() for alias in row["golden_answer"].split("/") if alias.strip()]
             shared = {"question": row["question"], "reference": first, "references": others}
-            judged = [key.removeprefix("judge_") for key in row if key.startswith("judge_") and row[key] is not None]
-            pairs += [shared | {"candidate": row[f"answer_{n}"] or "", "label": row[f"judge_{n}"], "kind": n} for n in judged]
+            named = [key.removeprefix("judge_") for key in row if key.startswith("judge_")]
+            judged = [name for name in named if None not in (row[f"answer_{name}"], row[f"judge_{name}"])]
+            pairs += [shared | {"candidate": row[f"answer_{n}"], "label": row[f"judge_{n}"], "kind": n} for n in judged]
     except (TypeError, KeyError, ValueError, AttributeError) as error:
         raise InputError(f"{path} is not a file of EVOUNA: {error!r}; audit pairs of your own are JSONL") from error
     return pairs
