@@ -93,8 +93,10 @@ def long_attacks(item: Item, turn: int) -> list[str]:
     """Thousands of characters that choose nothing, or choose wrongly at last."""
     table, words = read_table("audit/templates")["kinds"]["very_long"], words_of(item, turn)
     salad = ""
-    while len(salad) < LONG:
-        salad += fill(table["doubt"][len(salad) % len(table["doubt"])], words) + " " + padding(160, len(salad)) + " "
+    for number, doubt in enumerate(cycle(table["doubt"]), start=turn):
+        salad += f"{fill(doubt, words)} {padding(160, 2 * number)} "
+        if len(salad) >= LONG:
+            break
     attacks = [
         padding(LONG, turn),
         salad.strip(),
