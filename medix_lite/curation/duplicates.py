@@ -15,20 +15,14 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
+from ..files import read_table
 from ..samples import Sample
 from ..text import is_negated, normalise, plain_units, quantities, sides
 
 Keys = NDArray[np.uint64]
 PERMUTATIONS, BANDS = 64, 16  # bands of 4: a pair that agrees in 0.8 is proposed with probability 0.9998
 SAME_WORDS = 0.8  # Jaccard similarity, estimated by MinHash (standard error 0.05 at 0.8)
-FILLERS = frozenset(
-    """a an the this that these those of in on at to for from by with and as is are was were be been being do does did has have had
-    it its there here which what who whom whose how can could may might will would shall should please tell me us you i we say name
-    state give describe identify determine following image picture photo photograph scan figure shown show see seen visible display
-    displayed depict depicted depicting present evident demonstrate demonstrated reveal find found any question answer
-    look looking looks given based observe observed
-    """.split()  # noqa: SIM905
-)
+FILLERS = frozenset(read_table("curation")["fillers"].split())
 
 
 def words_of(text: str) -> list[str]:

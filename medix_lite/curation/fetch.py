@@ -11,7 +11,7 @@ from urllib.request import urlopen
 
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_exponential
 
-from ..files import InputError, clear_write_errors
+from ..files import InputError, clear_write_errors, read_table
 
 GITHUB = "https://github.com"
 
@@ -25,20 +25,8 @@ class Pinned(NamedTuple):
     sha256: str
 
 
-PINNED = {
-    "bccd": Pinned(
-        "Shenggan/BCCD_Dataset",
-        "d272fb14cdff6e473fafeeeba32aba5f560e9e43",
-        "BCCD",
-        "949554629eeca49dcde5769d41eec538f3e700bf73f741bb865d0e49b2087dd1",
-    ),
-    "pubmedqa": Pinned(
-        "pubmedqa/pubmedqa",
-        "1cbae8e92f72f20c8d3747cbb3bf5bc53554d997",
-        "data",
-        "d922d3607c88568362913eee084d05c6ec3c5dc6888bcce726a41eb58e82def8",
-    ),
-}
+SOURCES = read_table("curation")["sources"]
+PINNED = {name: Pinned(**about["fetched"]) for name, about in SOURCES.items() if "fetched" in about}
 
 
 def fetch(name: str, out: Path, host: str = GITHUB) -> Path:
