@@ -22,7 +22,7 @@ from .checks import check_row
 from .duplicates import fingerprint_of, hash_of
 from .leakage import TextIndex
 from .licences import licence_of_mix
-from .outputs import line_writer, split_writer, write_card, write_html
+from .outputs import line_writer, split_writer, write_pages
 from .pictures import Looking, look_at
 from .rows import Row
 from .sift import BENCHMARK, Sifted, load_table, sift
@@ -119,8 +119,7 @@ def curate(
     report |= {"settings": settings, "licence": licence, "labels": "; ".join(labels_of(spec) for spec in specs)}
     report["sources"] = {short_name(spec): licences[spec] for spec in specs}
     figure = save(curation_counts(report), out / "curation.png")
-    write_card(out, report)
-    write_html(out, report, data_url(figure))
+    write_pages(out, report, data_url(figure))
     written = sorted(file.name for file in out.iterdir() if file.is_file() and not file.name.startswith("."))
     report["sha256"] = {file: sha256_of(out / file) for file in written if file != "curation.json"}
     write_json(out / "curation.json", report)

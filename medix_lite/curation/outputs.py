@@ -58,29 +58,19 @@ def split_writer(out: Path, split: str) -> Iterator[Callable[[Sample], None]]:
         flush()
 
 
-def write_card(out: Path, report: dict[str, Any]) -> None:
-    """`README.md`: the card, with the YAML header that the Hugging Face Hub and `datasets.load_dataset` read."""
+def write_pages(out: Path, report: dict[str, Any], figure: str) -> None:
+    """`README.md`: the card, with the YAML header that the Hugging Face Hub and `datasets.load_dataset` read;
+    `curation.html`: counts, reasons, leaks and a figure (a data URL) on one page that opens without a network."""
     kept = sum(counts["kept"] for counts in report["counts"]["splits"].values())
-    sizes = ["n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M"]
+    size = ["n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M"][min(max(len(str(kept)) - 3, 0), 3)]
     text_only = all(set(tags) <= {"text only"} for tags in report["by_modality"].values())
-    write_text(
-        out / "README.md",
-        _render(
-            "card.md.j2",
-            report=report,
-            notice=NOTICE,
-            size=sizes[min(max(len(str(kept)) - 3, 0), 3)],
-            task="question-answering" if text_only else "visual-question-answering",
-        ),
-    )
+    values = {"size": size, "task": "question-answering" if text_only else "visual-question-answering", "figure": figure}
+    for page, template in (("README.md", "card.md.j2"), ("curation.html", "curation.html.j2")):
+        write_text(out / page, render(template, report=report, **values))
 
 
-def write_html(out: Path, report: dict[str, Any], figure: str) -> None:
-    """`curation.html`: counts, reasons, leaks and a figure (a data URL) on one page that opens without a network."""
-    write_text(out / "curation.html", _render("curation.html.j2", report=report, notice=NOTICE, figure=figure))
-
-
-def _render(template: str, **values: Any) -> str:
+def render(template: str, **values: Any) -> str:
+    """A page from one of the package's templates; HTML is escaped."""
     loader = PackageLoader("medix_lite", ".")
     environment = Environment(loader=loader, autoescape=template.endswith("html.j2"), trim_blocks=True, lstrip_blocks=True)
-    return environment.get_template(template).render(**values)
+    return environment.get_template(template).render(notice=NOTICE, **values)
