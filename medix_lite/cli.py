@@ -46,7 +46,7 @@ def run(
         raise InputError(f"parameter 'seed' must be a whole number, not {own['seed']!r}")
     own |= {name: str(value) for name, value in own.items() if name != "seed"}
     wanted = [name.strip() for name in notebooks.split(",") if name.strip()]
-    run_notebooks(out, **own, notebooks=wanted, parameters=given, resume=resume, say=typer.echo)
+    run_notebooks(out, own, wanted, given, resume)
     typer.echo(f"run folder: {out}" + (f", report: {out / 'report.html'}" if (out / "report.html").exists() else ""))
 
 
