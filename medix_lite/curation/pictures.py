@@ -153,12 +153,6 @@ def find_copies(pictures: list[tuple[str, bytes]]) -> NDArray[np.int64]:
     return np.array(pairs, np.int64).reshape(-1, 2)
 
 
-def is_copy(first: str, second: str) -> bool:
-    """Whether one of two picture files is the other, resized, recompressed, made brighter or darker, or without a margin."""
-    tried = ((a, b, view) for a, b in ((first, second), (second, first)) for view in range(1 + PLACES**2))
-    return any(broad_difference(*way) <= BROAD for way in tried)
-
-
 def broad_difference(inner: str, outer: str, view: int = 0) -> float:
     """How much two picture files differ in the broad, measured by what harsh compression would change; 0 for the same picture.
 
