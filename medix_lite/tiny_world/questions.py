@@ -145,16 +145,12 @@ def _draw_facts(family: str, split: str, rng: np.random.Generator) -> Facts:
     ages = [any(age in c.ages for c in shown) for age in AGES]
     chances = np.array(AGE_SHARES["test" if split in MEASURED else "train"]) * ages
     has_side = modality in PAIRED or (finding is not None and finding.sided)
-    facts: Facts = {
-        "family": family,
-        "modality": modality,
-        "finding": finding.name if finding else None,
-        "side": pick(rng, SIDES) if has_side else None,
-        "size_mm": pick(rng, finding.sizes) if finding and finding.sizes else None,
-        "count": pick(rng, COUNTS) if finding and finding.counted else None,
-        "age": AGES[rng.choice(len(AGES), p=chances / chances.sum())],
-        "sex": pick(rng, [sex for sex in get_args(Sex) if any(sex in c.sexes for c in shown)]),
-    }
+    facts: Facts = {"family": family, "modality": modality, "finding": finding.name if finding else None}
+    facts["side"] = pick(rng, SIDES) if has_side else None
+    facts["size_mm"] = pick(rng, finding.sizes) if finding and finding.sizes else None
+    facts["count"] = pick(rng, COUNTS) if finding and finding.counted else None
+    facts["age"] = AGES[rng.choice(len(AGES), p=chances / chances.sum())]
+    facts["sex"] = pick(rng, [sex for sex in get_args(Sex) if any(sex in c.sexes for c in shown)])
     if family == "yes_no":
         target = finding if finding and says_yes else pick(rng, [c for c in choices if c is not finding])
         return facts | {"target": target.name, "truth": "yes" if says_yes else "no"}
