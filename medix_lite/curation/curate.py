@@ -154,30 +154,29 @@ def _all_rows(shards: Sequence[Path]) -> Iterator[dict[str, Any]]:
 
 def _write_samples(out: Path, shards: Sequence[Path], sifted: Sifted) -> dict[str, Any]:
     """Write samples, rejected rows, clusters and leaks in the order read; returns the counts."""
-    counts: dict[str, Any] = {"in": 0, "kept": sum(sifted.kept.values()), "rejected": 0}
-    counts["splits"] = {split: {"kept": kept, "drawn": 0} for split, kept in sifted.kept.items()}
+    read, reasons = 0, Counter[str]()
     tallies: dict[str, dict[str, Counter[str]]] = defaultdict(lambda: {split: Counter() for split in SPLITS})
-    reasons: Counter[str] = Counter()
     with ExitStack() as stack:
         writers = [stack.enter_context(split_writer(out, split)) for split in SPLITS]
         reject = stack.enter_context(line_writer(out / "rejected.jsonl"))
         for number, row in enumerate(_all_rows(shards)):
             if row["number"] == BENCHMARK:
                 continue
-            counts["in"] += 1
+            read += 1
             if reason := row["reason"] or sifted.reasons.get(number):
-                counts["rejected"] += 1
                 reasons[kind_of_reason(reason)] += 1
                 reject({"id": row["id"], "source": row["source"], "split": row["split"], "reason": reason})
             elif sifted.split[number] >= 0:
-                sample, split = Sample.model_validate(row["sample"]), SPLITS[sifted.split[number]]
-                writers[sifted.split[number]](sample)
-                counts["splits"][split]["drawn"] += 1
+                sample, split = Sample.model_validate(row["sample"]), sifted.split[number]
+                writers[split](sample)
                 for name, value in _described(sample).items():
-                    tallies[name][split][value] += 1
+                    tallies[name][SPLITS[split]][value] += 1
     write_jsonl(out / "clusters.jsonl", sifted.clusters)
     write_jsonl(out / "leaks.jsonl", sifted.leaks)
-    report: dict[str, Any] = {"counts": counts, "reasons": _ranked(reasons)}
+    drawn = {split: counter.total() for split, counter in tallies["by_kind"].items()}
+    counts = {"in": read, "kept": sum(sifted.kept.values()), "rejected": reasons.total()}
+    splits = {split: {"kept": kept, "drawn": drawn[split]} for split, kept in sifted.kept.items()}
+    report: dict[str, Any] = {"counts": counts | {"splits": splits}, "reasons": _ranked(reasons)}
     report |= {"clusters": len(sifted.clusters), "leaks": len(sifted.leaks)}
     for name, tally in tallies.items():
         top = 10 if name == "by_reference" else None

@@ -79,9 +79,8 @@ def first_with_same(keys: Keys, order: NDArray[np.int64]) -> NDArray[np.int64]:
     """For each row the row that comes first in `order` with the same key; a row with key 0 has itself."""
     first = np.arange(len(keys))
     rows = order[keys[order] != 0]
-    if len(rows):
-        _, start, inverse = np.unique(keys[rows], return_index=True, return_inverse=True)
-        first[rows] = rows[start[inverse]]
+    _, start, inverse = np.unique(keys[rows], return_index=True, return_inverse=True)
+    first[rows] = rows[start[inverse]]
     return first
 
 
@@ -127,10 +126,7 @@ def contradictory(asked: Keys, answers: tuple[NDArray[np.int64], Keys]) -> NDArr
         answers: row numbers, and a key for each answer that the row accepts.
     """
     rows, keys = answers
-    names, question, askers = np.unique(asked, return_inverse=True, return_counts=True)
-    each = np.unique(np.stack([question[rows].astype(np.uint64), keys], axis=1), axis=0, return_counts=True)
-    agreed = np.zeros(len(names), bool)
-    shared = each[1] == askers[each[0][:, 0].astype(np.int64)]
-    agreed[each[0][shared, 0].astype(np.int64)] = True
-    result: NDArray[np.bool_] = ~agreed[question] & (asked != 0)
-    return result
+    questions, askers = np.unique(asked, return_counts=True)
+    given, givers = np.unique(np.stack([asked[rows], keys], axis=1), axis=0, return_counts=True)
+    agreed = given[givers == askers[np.searchsorted(questions, given[:, 0])], 0]
+    return (asked != 0) & ~np.isin(asked, agreed)

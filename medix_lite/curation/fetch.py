@@ -52,9 +52,8 @@ def fetch(name: str, out: Path, host: str = GITHUB) -> Path:
             raise InputError(f"cannot fetch {url}: {error}; try again, or give the path of a copy that you have") from error
         (root,) = (path for path in Path(work).iterdir() if path.is_dir())
         if (found := tree_hash(root / pinned.folder)) != pinned.sha256:
-            raise InputError(
-                f"{url} holds other files than the pinned ones (hash {found[:12]}, not {pinned.sha256[:12]}); not kept"
-            )
+            hashes = f"hash {found[:12]}, not {pinned.sha256[:12]}"
+            raise InputError(f"{url} holds other files than the pinned ones ({hashes}); not kept")
         root.rename(out)
     return out
 
