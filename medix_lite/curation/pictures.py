@@ -13,7 +13,7 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from ..files import InputError, write_aside
-from ..samples import decode_image, open_image
+from ..samples import open_image
 from .dicom import is_dicom, read_dicom
 
 MIN_SIDE, MAX_ASPECT = 16, 8
@@ -84,7 +84,7 @@ def _look(content: bytes, path: str | None, how: Looking) -> Look:
     if is_dicom(content):
         picture, modality = read_dicom(content, name, how.allow_burned_in)
     else:
-        picture = decode_image(content, name)
+        picture = open_image(content, name=name)
     if min(picture.size) < MIN_SIDE:
         raise InputError(f"{name}: {picture.width} x {picture.height} pixels are too few; a side needs {MIN_SIDE}")
     if max(picture.size) > MAX_ASPECT * min(picture.size):
