@@ -24,20 +24,19 @@ def check_manifest(folder: Path) -> None:
     for name, expected in read_json(manifest)["files"].items():
         path = folder.parent / name
         if path.is_relative_to(folder):
-            if not path.exists():
-                raise InputError(f"{path} is missing; restore it from git or run `medix-lite build-tiny`")
-            if sha256_of(path) != expected:
-                raise InputError(f"{path} differs from its hash in {manifest}; restore it from git or run `medix-lite build-tiny`")
+            problem = "is missing" if not path.exists() else f"differs from its hash in {manifest}"
+            if not path.exists() or sha256_of(path) != expected:
+                raise InputError(f"{path} {problem}; restore it from git or run `medix-lite build-tiny`")
 
 
 def resolve_model(path: str, revision: str | None) -> tuple[str, dict[str, Any]]:
     """Where to load from: a local folder (`tiny:policy` is the shipped one) or a Hub id, which needs a pinned revision."""
-    folder = TINY / path.removeprefix("tiny:") if path.startswith("tiny:") else Path(path)
+    folder = folder_of(path)
     if folder.is_dir():
         if (folder.parent / "manifest.json").exists():
             check_manifest(folder)
         return str(folder), {"local_files_only": True}
-    if path.startswith("tiny:") or path.startswith((".", "/")):
+    if path.startswith(("tiny:", ".", "/")):
         raise InputError(f"no model at {folder}; check the path or run `medix-lite build-tiny`")
     if not revision:
         raise InputError(f"model {path!r} has no pinned revision; give the commit of the Hub repository")
@@ -121,10 +120,14 @@ def load_embedder(path: str = "tiny:embedder", revision: str | None = None) -> A
     return SentenceTransformer(where, device="cpu", **options)
 
 
-def model_hash(path: str = "tiny:policy") -> str | None:
+def folder_of(path: str) -> Path:
+    """The folder of a local model; `tiny:policy` is the shipped one."""
+    return TINY / path.removeprefix("tiny:") if path.startswith("tiny:") else Path(path)
+
+
+def model_hash(path: str) -> str | None:
     """The first 12 digits of the hash of a local model's weights; None for a Hub id."""
-    folder = TINY / path.removeprefix("tiny:") if path.startswith("tiny:") else Path(path)
-    weights = folder / "model.safetensors"
+    weights = folder_of(path) / "model.safetensors"
     return sha256_of(weights)[:12] if weights.exists() else None
 
 

@@ -78,7 +78,7 @@ def shape_of(name: str, tokenizer: Any) -> dict[str, Any]:
     return config | {f"{mark}_token_id": number for mark, number in ids}
 
 
-def train(module: Any, step_loss: Callable[[], Any], steps: int, *, lr: float, what: str, progress: bool = True) -> list[float]:
+def train(module: Any, step_loss: Callable[[], Any], steps: int, *, lr: float, what: str, progress: bool = True) -> None:
     """Supervised training with AdamW, a short warm-up and cosine decay. `step_loss()` draws a batch and returns its loss."""
     import torch
     from tqdm.auto import tqdm
@@ -103,7 +103,6 @@ def train(module: Any, step_loss: Callable[[], Any], steps: int, *, lr: float, w
         if step % 50 == 0:
             bar.set_postfix(loss=f"{np.mean(losses[-50:]):.3f}")
     module.eval()
-    return losses
 
 
 def learn_to_see(tower: Any, shown: list[tuple[Any, dict[str, Any]]], rng: Any, steps: int, progress: bool) -> None:
@@ -257,21 +256,16 @@ def build_embedder(tokenizer: Any, seed: int, epochs: int = 20) -> Any:
 def _polite_processes(n: int) -> Iterator[ProcessPoolExecutor]:
     """Processes of two threads each (another number gives other bits) that sleep, not spin, while they wait, and keep the
     memory of a step for the next one (glibc would give it back each time)."""
-    keep = {"MALLOC_MMAP_THRESHOLD_": str(2**32), "MALLOC_TRIM_THRESHOLD_": str(2**33), "MALLOC_TOP_PAD_": str(2**26)}
+    import torch
+
     before = dict(os.environ)
-    os.environ.update(OMP_WAIT_POLICY="PASSIVE", **keep)
+    os.environ.update(SPECIFICATION["environment"])
     try:
-        with ProcessPoolExecutor(n, get_context("spawn"), initializer=_use_two_threads) as pool:
+        with ProcessPoolExecutor(n, get_context("spawn"), initializer=torch.set_num_threads, initargs=(2,)) as pool:
             yield pool
     finally:
         os.environ.clear()
         os.environ.update(before)
-
-
-def _use_two_threads() -> None:
-    import torch
-
-    torch.set_num_threads(2)
 
 
 def _save_judge_and_embedder(folder: Path, tokenizer: Any, seed: int, *args: Any, **kwargs: Any) -> None:
@@ -298,19 +292,14 @@ def corpus(seed: int, n: int = 3000) -> Iterable[str]:
         yield render(MIMIC if verdict.isdigit() else REWARD, sample, candidate, compact=True) + "\n" + verdict
 
 
-def build_tiny(
-    out: Path,
-    *,
-    seed: int = 0,
-    vision_steps: int = 1400,
-    policy_steps: int = 2600,
-    judge_steps: int = 1800,
-    pictures: int = 24000,
-    progress: bool = True,
-) -> dict[str, Any]:
+def build_tiny(out: Path, *, seed: int = 0, progress: bool = True, **amounts: int) -> dict[str, Any]:
     """Build tokenizer, embedder, judge and policy into `out` and write the manifest of hashes.
 
     Everything is built in a folder beside `out` and moved there at the end, so a killed build leaves the old models whole.
+
+    Args:
+        amounts: `vision_steps`, `policy_steps`, `judge_steps` and `pictures`, where they are not to be those of
+            `data/tiny_models.yaml`.
 
     Raises:
         InputError: `out` holds something besides tiny models.
@@ -322,18 +311,20 @@ def build_tiny(
     started = time.perf_counter()
     aside = out.with_name(out.name + ".building")
     shutil.rmtree(aside, ignore_errors=True)
+    settings: dict[str, int] = {"seed": seed} | SPECIFICATION["amounts"] | amounts
+    if unknown := amounts.keys() - SPECIFICATION["amounts"].keys():
+        raise InputError(f"the tiny models have no {', '.join(sorted(unknown))}; see data/tiny_models.yaml")
+    policy_amounts = [settings[name] for name in ("policy_steps", "vision_steps", "pictures")]
     tokenizer = train_tokenizer(corpus(seed))
     # Neither small model keeps two cores busy, so both are built at once.
     with _polite_processes(2) as pool:
         parts = [
-            pool.submit(_save_judge_and_embedder, aside, tokenizer, seed, judge_steps, progress=progress),
-            pool.submit(_save_policy, aside / "policy", tokenizer, seed, policy_steps, vision_steps, pictures, progress=progress),
+            pool.submit(_save_judge_and_embedder, aside, tokenizer, seed, settings["judge_steps"], progress=progress),
+            pool.submit(_save_policy, aside / "policy", tokenizer, seed, *policy_amounts, progress=progress),
         ]
         for part in parts:
             part.result()
     seconds = time.perf_counter() - started
-    settings = {"seed": seed, "vision_steps": vision_steps, "policy_steps": policy_steps, "judge_steps": judge_steps}
-    settings["pictures"] = pictures
     for name, card in SPECIFICATION["cards"].items():
         write_text(aside / name / "README.md", card.format(**settings))
     files = {str(p.relative_to(aside)): sha256_of(p) for p in sorted(aside.rglob("*")) if p.is_file() and p.name != "README.md"}
