@@ -67,11 +67,9 @@ def curate(
     from .profiles import load_profile, parse_settings
 
     p = load_profile(profile, parse_settings(settings))
-    sizes, sources, benchmarks = p.data.model_dump(), source or ["phantoms"], benchmark or []
-    allowed = {"allow_burned_in": allow_burned_in, "allow_mixed_licences": allow_mixed_licences}
-    report = curate_source(
-        sources, out, sizes=sizes, seed=seed, image_size=p.image_size, benchmarks=benchmarks, limit=limit, **allowed
-    )
+    how: dict[str, Any] = {"sizes": p.data.model_dump(), "image_size": p.image_size, "seed": seed, "limit": limit}
+    how |= {"allow_burned_in": allow_burned_in, "allow_mixed_licences": allow_mixed_licences}
+    report = curate_source(source or ["phantoms"], out, benchmarks=benchmark or [], **how)
     counts = report["counts"]
     typer.echo(f"{counts['in']} rows read = {counts['kept']} kept + {counts['rejected']} rejected; {report['leaks']} leaks")
     for split, numbers in counts["splits"].items():
@@ -81,8 +79,7 @@ def curate(
 
 @app.command()
 def fetch(
-    name: Annotated[str, typer.Argument(help="bccd or pubmedqa.")],
-    out: Annotated[Path, typer.Option(help="Folder to make.")],
+    name: Annotated[str, typer.Argument(help="bccd or pubmedqa.")], out: Annotated[Path, typer.Option(help="Folder to make.")]
 ) -> None:
     """Download a public data set at a pinned commit and check its hash. Needs a network."""
     from .curation.fetch import fetch as fetch_data_set
