@@ -10,11 +10,10 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from .curation.curate import curate
 from .curation.sources import parse_spec
@@ -33,8 +32,7 @@ PACKAGES = ("torch", "transformers", "trl", "peft", "sentence-transformers", "da
 CHUNK = 1000  # verdicts that a kill can lose
 
 
-@dataclass(frozen=True)
-class Run:
+class Run(NamedTuple):
     """A run folder and the choices it was made with."""
 
     folder: Path

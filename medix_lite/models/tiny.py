@@ -283,10 +283,10 @@ def _save_policy(folder: Path, *args: Any, **kwargs: Any) -> None:
 def corpus(seed: int, n: int = 3000) -> Iterable[str]:
     """Text for the tokenizer: prompts, responses, judge prompts and verdicts."""
     rng = np.random.default_rng(seed)
-    for sample, _ in generate(n, "warmup", seed + 1, pictures=False):
+    questions = judge_questions(n, seed + 1)
+    for sample in questions:
         yield build_prompt(sample, "compact")
         yield write_response(sample, rng)
-    questions = judge_questions(n, seed + 1)
     for _ in range(n):
         sample, candidate, verdict = judge_example(questions, rng)
         yield render(MIMIC if verdict.isdigit() else REWARD, sample, candidate, compact=True) + "\n" + verdict
