@@ -2,8 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +15,7 @@ BENCHMARK = -1  # in place of a source's number
 PRINTS = ("group", "asked", "reference", "turns")  # the fingerprints of a row that are one key each
 
 
-@dataclass
-class Table:
+class Table(NamedTuple):
     """Fingerprints of `n` rows, about half a kilobyte each. Keys are 64-bit hashes, 0 for none.
 
     Attributes:
@@ -45,8 +43,7 @@ class Table:
     leaks: list[tuple[int, str, float]]
 
 
-@dataclass
-class Sifted:
+class Sifted(NamedTuple):
     """What is to become of the rows.
 
     Attributes:
@@ -57,11 +54,11 @@ class Sifted:
         kept: number of rows that were not rejected, by split.
     """
 
-    reasons: dict[int, str] = field(default_factory=dict)
-    clusters: list[dict[str, Any]] = field(default_factory=list)
-    leaks: list[dict[str, Any]] = field(default_factory=list)
-    split: NDArray[np.int8] = field(default_factory=lambda: np.empty(0, np.int8))
-    kept: dict[str, int] = field(default_factory=dict)
+    reasons: dict[int, str]
+    clusters: list[dict[str, Any]]
+    leaks: list[dict[str, Any]]
+    split: NDArray[np.int8]
+    kept: dict[str, int]
 
 
 def load_table(rows: Iterable[dict[str, Any]]) -> Table:
@@ -107,7 +104,8 @@ def sift(table: Table, sizes: dict[str, int], seed: int) -> Sifted:
         sizes: at most so many samples a split.
         seed: chooses what is kept from training and which samples are drawn.
     """
-    found, copies, n = Sifted(), defaultdict[int, list[int]](list), len(table.ids)
+    n, copies = len(table.ids), defaultdict[int, list[int]](list)
+    found = Sifted(reasons={}, clusters=[], leaks=[], split=np.full(n, -1, np.int8), kept={})
     alive, keys, every = table.alive, table.keys, np.arange(n)
     measured = [SPLITS.index(split) for split in MEASURED]
     rank = np.array([(*measured, 0).index(i) for i in range(len(SPLITS))])[table.split]
@@ -156,7 +154,6 @@ def sift(table: Table, sizes: dict[str, int], seed: int) -> Sifted:
     _carve_missing(table, together, sizes, seed)
     for kept, others in sorted(copies.items()):
         found.clusters.append({"kept": table.ids[kept], "copies": [table.ids[row] for row in sorted(others)]})
-    found.split = np.full(n, -1, np.int8)
     for index, split in enumerate(SPLITS):
         rows = np.flatnonzero(alive & (table.split == index))
         found.kept[split] = len(rows)
