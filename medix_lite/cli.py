@@ -2,7 +2,6 @@
 
 import os
 import sys
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -134,8 +133,6 @@ def generate(
     settings: SettingsOption = "",
 ) -> None:
     """Generate responses to a samples file; goes on where an earlier call stopped."""
-    from tqdm import tqdm
-
     from .profiles import load_profile, parse_settings
     from .runs import ask_policy, prepare_device
     from .samples import read_samples
@@ -143,7 +140,7 @@ def generate(
     p = load_profile(profile, parse_settings(settings))
     questions = read_samples(samples)
     prepare_device(p)
-    rows = ask_policy(p, questions, out, adapter=adapter, copies=copies, seed=seed, progress=partial(tqdm, disable=None))
+    rows = ask_policy(p, questions, out, adapter=adapter, copies=copies, seed=seed)
     typer.echo(f"{out}: {len(rows)} responses")
 
 

@@ -210,12 +210,12 @@ def make_probe(run: Run, samples: list[Sample]) -> Callable[[Any, Any], dict[str
     return probe
 
 
-def respond(run: Run, which: Which, samples: list[Sample], *, copies: int = 1, progress: Any = lambda x: x) -> list[dict[str, Any]]:
+def respond(run: Run, which: Which, samples: list[Sample], *, copies: int = 1) -> list[dict[str, Any]]:
     """Responses of the base or trained policy, kept in `responses/`: greedy for one copy, sampled at temperature 1 for several."""
     out = run.folder / "responses" / f"{which}-{'greedy' if copies == 1 else f'sampled{copies}'}.jsonl"
     adapter = run.folder / "adapter" if which == "trained" else None
     task = run.source.partition(":")[0]
-    return ask_policy(run.profile, samples, out, adapter=adapter, task=task, copies=copies, seed=run.seed, progress=progress)
+    return ask_policy(run.profile, samples, out, adapter=adapter, task=task, copies=copies, seed=run.seed)
 
 
 def ask_policy(
@@ -256,13 +256,13 @@ def judged(run: Run, name: str, samples: list[Sample], answers: list[str | None]
     return [Verdict.model_validate(rows[key]) for key in inputs]
 
 
-def evaluate(run: Run, which: Which, *, progress: Any = lambda x: x) -> Measured:
+def evaluate(run: Run, which: Which) -> Measured:
     """Generate, judge and measure one policy on the test samples: greedy answers, and several sampled ones for pass@k."""
     samples = curated(run)["test"]
     by_id = {s.id: s for s in samples}
 
     def stage(copies: int) -> tuple[list[Sample], list[Response], list[Verdict]]:
-        rows = respond(run, which, samples, copies=copies, progress=progress)
+        rows = respond(run, which, samples, copies=copies)
         asked = [by_id[row["id"]] for row in rows]
         responses = [parse_response(row["response"], has_image=s.has_image) for s, row in zip(asked, rows, strict=True)]
         name = f"{which}-{'greedy' if copies == 1 else f'sampled{copies}'}"

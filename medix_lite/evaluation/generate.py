@@ -4,6 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tqdm import tqdm
+
 from ..files import InputError, append_jsonl, read_jsonl
 from ..responses import build_prompt
 from ..samples import Sample, open_image
@@ -68,7 +70,6 @@ def generate(
     copies: int = 1,
     seed: int = 0,
     batch_size: int = 64,
-    progress: Callable[[list[Any]], Any] = lambda batches: batches,
     **sampling: Any,
 ) -> list[dict[str, Any]]:
     """Generate for all samples, appending each batch to `out`; batches that stand there already are not generated again.
@@ -103,7 +104,7 @@ def generate(
     policy = None
     per_batch = max(1, batch_size // copies)
     batches = [samples[i : i + per_batch] for i in range(0, len(samples), per_batch)]
-    for number, batch in enumerate(progress(batches)):
+    for number, batch in enumerate(tqdm(batches, disable=None)):
         missing = {(s.id, i) for s in batch for i in range(copies)} - done
         if not missing:
             continue

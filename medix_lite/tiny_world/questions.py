@@ -30,7 +30,6 @@ AGES: tuple[Age, ...] = get_args(Age)
 AGE_SHARES = {"train": (0.03, 0.5, 0.47), "test": (0.2, 0.4, 0.4)}
 UNSEEN_SHARES = {"picture": 0.7, "combination": 0.15, "wording": 0.15}
 
-Item = tuple[Sample, NDArray[np.uint8] | None]
 Facts = dict[str, Any]
 
 
@@ -82,7 +81,7 @@ def describe(facts: Facts) -> str:
     return text
 
 
-def generate(n: int, split: str, seed: int, pictures: bool = True) -> Iterator[Item]:
+def generate(n: int, split: str, seed: int, pictures: bool = True) -> Iterator[tuple[Sample, NDArray[np.uint8] | None]]:
     """`n` samples of a split with their pictures (None for text only, or for all without `pictures`), the same for the same seed.
 
     No text-only question stands twice.
