@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from .files import InputError, write_json, write_jsonl
+from .profiles import load_profile, parse_pairs, parse_settings
 
 ABOUT = "The course that teaches open-ended medical RL by running it."
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=ABOUT)
@@ -35,7 +36,6 @@ def run(
     resume: Annotated[bool, typer.Option(help="Go on with a run folder that exists.")] = False,
 ) -> None:
     """Run the notebooks under papermill, the same as by hand, and write the report."""
-    from .profiles import parse_pairs
     from .runner import run_notebooks
 
     own: dict[str, Any] = {"profile": profile, "source": source, "seed": seed, "judge": judge, "settings": settings}
@@ -63,7 +63,6 @@ def curate(
 ) -> None:
     """Turn sources into checked train, probe and test samples with a card and a report; goes on where it was stopped."""
     from .curation.curate import curate as curate_source
-    from .profiles import load_profile, parse_settings
 
     p = load_profile(profile, parse_settings(settings))
     how: dict[str, Any] = {"sizes": p.data.model_dump(), "image_size": p.image_size, "seed": seed, "limit": limit}
@@ -94,10 +93,11 @@ def build_tiny(
 ) -> None:
     """Build the three tiny models from scratch."""
     from .models.load import TINY
-    from .models.tiny import build_tiny as build
 
     if (out or TINY).exists() and not overwrite:
         raise InputError(f"{out or TINY} exists already; give another folder with --out, or add --overwrite")
+    from .models.tiny import build_tiny as build  # slow to import
+
     made = build(out or TINY, seed=seed, progress=sys.stderr.isatty())
     typer.echo(f"{out or TINY}: {made['megabytes']} MB in {made['seconds']} s")
 
@@ -133,7 +133,6 @@ def generate(
     settings: SettingsOption = "",
 ) -> None:
     """Generate responses to a samples file; goes on where an earlier call stopped."""
-    from .profiles import load_profile, parse_settings
     from .runs import ask_policy, prepare_device
     from .samples import read_samples
 
@@ -219,7 +218,6 @@ def reward(
 @app.command()
 def doctor(profile: ProfileOption = "tiny-cpu") -> None:
     """Check before a run that this machine has what a profile needs."""
-    from .profiles import load_profile
     from .runs import environment, preflight
 
     p = load_profile(profile)

@@ -17,6 +17,7 @@ from typing import Any, Literal, NamedTuple
 
 from .curation.curate import curate
 from .curation.sources import parse_spec
+from .evaluation.generate import generate, generate_batch
 from .evaluation.score import Measured, measure, truths
 from .files import REPOSITORY, InputError, append_jsonl, read_json, read_jsonl, write_json, write_jsonl
 from .judging.judges import Judge, judge_answers, make_judge
@@ -192,8 +193,6 @@ def train(run: Run, report: Callable[[dict[str, Any]], None] = lambda row: None)
 
 def make_probe(run: Run, samples: list[Sample]) -> Callable[[Any, Any], dict[str, float]]:
     """A function that measures a policy greedily on a few questions: the judge's accuracy, and the truth on phantoms."""
-    from .evaluation.generate import generate_batch
-
     judge = run_judge(run)
 
     def probe(model: Any, processor: Any) -> dict[str, float]:
@@ -222,8 +221,6 @@ def ask_policy(
     profile: Profile, samples: list[Sample], out: Path, *, adapter: Path | None = None, copies: int = 1, **options: Any
 ) -> list[dict[str, Any]]:
     """Responses of a profile's policy, with or without an adapter, to any samples; `options` are those of `generate`."""
-    from .evaluation.generate import generate
-
     policy = profile.policy
     options |= {"model_name": f"{policy.path}{'+adapter' if adapter else ''}", "batch_size": profile.evaluation.batch_size}
     options |= {"revision": policy_revision(policy.path, policy.revision, adapter), "temperature": 0.0 if copies == 1 else 1.0}

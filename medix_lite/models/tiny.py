@@ -17,6 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+import transformers
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+from torch.nn import Linear, ModuleList
+from torch.nn.functional import cross_entropy
+from torch.nn.utils.rnn import pad_sequence
+from tqdm.auto import tqdm
 
 from ..files import InputError, read_table, sha256_of, write_json, write_text
 from ..judging.templates import MIMIC, REWARD, render
@@ -37,9 +44,6 @@ QUESTIONS = 20_000  # questions about the tiny world that the judge's examples a
 
 def train_tokenizer(texts: Iterable[str], vocabulary: int = VOCABULARY) -> Any:
     """A byte-level BPE tokenizer (`PreTrainedTokenizerFast`) with Qwen's chat marks; tags and grammar marks are one token each."""
-    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import PreTrainedTokenizerFast
-
     bpe = Tokenizer(models.BPE())
     digits, bytes_ = pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)
     bpe.pre_tokenizer = pre_tokenizers.Sequence([digits, bytes_])
@@ -51,19 +55,21 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int = VOCABULARY) -> Any:
     bpe.add_tokens([AddedToken(mark, special=False, normalized=False) for mark in MARKS])
     marks = {"pad_token": PAD, "eos_token": END, "additional_special_tokens": [START, *VISION]}
     settings = {"padding_side": "left", "clean_up_tokenization_spaces": False, "model_max_length": 4096}
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=bpe, **marks, **settings)
+    tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=bpe, **marks, **settings)
     tokenizer.chat_template = SPECIFICATION["chat_template"]
     return tokenizer
 
 
 def make_processor(tokenizer: Any) -> Any:
     """A `Qwen3VLProcessor` for pictures of any size; the tiny profile feeds it 64 x 64 pixels, which make 16 image tokens."""
-    from transformers import Qwen2VLImageProcessor, Qwen3VLProcessor, Qwen3VLVideoProcessor
-
     size = {"shortest_edge": IMAGE_SIZE**2, "longest_edge": IMAGE_SIZE**2}
     shape = {"size": size, "patch_size": PATCH, "temporal_patch_size": 2, "merge_size": 2}
-    image, video, template = Qwen2VLImageProcessor(**shape), Qwen3VLVideoProcessor(**shape), SPECIFICATION["chat_template"]
-    return Qwen3VLProcessor(image_processor=image, tokenizer=tokenizer, video_processor=video, chat_template=template)
+    image, video, template = (
+        transformers.Qwen2VLImageProcessor(**shape),
+        transformers.Qwen3VLVideoProcessor(**shape),
+        SPECIFICATION["chat_template"],
+    )
+    return transformers.Qwen3VLProcessor(image_processor=image, tokenizer=tokenizer, video_processor=video, chat_template=template)
 
 
 def shape_of(name: str, tokenizer: Any) -> dict[str, Any]:
@@ -80,9 +86,6 @@ def shape_of(name: str, tokenizer: Any) -> dict[str, Any]:
 
 def train(module: Any, step_loss: Callable[[], Any], steps: int, *, lr: float, what: str, progress: bool = True) -> None:
     """Supervised training with AdamW, a short warm-up and cosine decay. `step_loss()` draws a batch and returns its loss."""
-    import torch
-    from tqdm.auto import tqdm
-
     optimizer = torch.optim.AdamW(module.parameters(), lr=lr, weight_decay=0.01, betas=(0.9, 0.98))
     warm = min(50, steps)
     schedule = torch.optim.lr_scheduler.LambdaLR(
@@ -115,17 +118,13 @@ def learn_to_see(tower: Any, shown: list[tuple[Any, dict[str, Any]]], rng: Any, 
         tower: vision tower of the policy, changed in place.
         shown: of each picture its pixels, shape (patches, values), and the facts it was drawn from.
     """
-    import torch
-    from torch import nn
-    from torch.nn.functional import cross_entropy
-
     told = [[(facts["modality"], facts["finding"]) for _, facts in shown]]
     told += [[facts[name] for _, facts in shown] for name in ("side", "size_mm", "count")]
     names = [sorted({value for value in column if value is not None}, key=str) for column in told]
     indices = [{None: -100} | {value: i for i, value in enumerate(known)} for known in names]
     targets = [torch.tensor([index[value] for value in column]) for column, index in zip(told, indices, strict=True)]
     side = IMAGE_SIZE // PATCH
-    heads = nn.ModuleList(nn.Linear(side * side // 4 * tower.config.out_hidden_size, len(known)) for known in names)
+    heads = ModuleList(Linear(side * side // 4 * tower.config.out_hidden_size, len(known)) for known in names)
 
     def step_loss() -> Any:
         chosen = rng.integers(len(shown), size=64)
@@ -134,21 +133,17 @@ def learn_to_see(tower: Any, shown: list[tuple[Any, dict[str, Any]]], rng: Any, 
         sums = [cross_entropy(head(seen), target[chosen], reduction="sum") for head, target in zip(heads, targets, strict=True)]
         return sum(total / (target[chosen] >= 0).sum().clamp(min=1) for total, target in zip(sums, targets, strict=True))
 
-    train(nn.ModuleList([tower, heads]), step_loss, steps, lr=2e-3, what="vision", progress=progress)
+    train(ModuleList([tower, heads]), step_loss, steps, lr=2e-3, what="vision", progress=progress)
 
 
 def build_policy(
     tokenizer: Any, seed: int, steps: int, vision_steps: int, pictures: int, batch: int = 32, progress: bool = True
 ) -> tuple[Any, Any]:
     """Build the tiny policy: its vision tower learns to see, then the whole is warmed up. Returns (model, processor)."""
-    import torch
-    from torch.nn.utils.rnn import pad_sequence
-    from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration
-
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     processor = make_processor(tokenizer)
-    model = Qwen3VLForConditionalGeneration(Qwen3VLConfig(**shape_of("policy", tokenizer)))
+    model = transformers.Qwen3VLForConditionalGeneration(transformers.Qwen3VLConfig(**shape_of("policy", tokenizer)))
     items = list(generate(pictures, "warmup", seed))
     side = IMAGE_SIZE // PATCH
     image_block = VISION[0] + VISION[2] * (side // 2) ** 2 + VISION[1]
@@ -184,13 +179,9 @@ def build_policy(
 
 def build_judge(tokenizer: Any, seed: int, steps: int, batch: int = 128, progress: bool = True) -> Any:
     """Train the tiny judge to say YES or NO (reward and BASE read the same in compact form) or 0 to 5 (MIMIC)."""
-    import torch
-    from torch.nn.functional import cross_entropy
-    from transformers import Qwen3Config, Qwen3ForCausalLM
-
     torch.manual_seed(seed + 1)
     rng = np.random.default_rng(seed + 1)
-    model = Qwen3ForCausalLM(Qwen3Config(**shape_of("judge", tokenizer)))
+    model = transformers.Qwen3ForCausalLM(transformers.Qwen3Config(**shape_of("judge", tokenizer)))
     model.set_attn_implementation(ATTENTION)
     questions = judge_questions(QUESTIONS, seed)
 
@@ -224,7 +215,6 @@ def build_judge(tokenizer: Any, seed: int, steps: int, batch: int = 128, progres
 
 def build_embedder(tokenizer: Any, seed: int, epochs: int = 20) -> Any:
     """Train a `SentenceTransformer` with static token embeddings on synonym pairs with near misses as hard negatives."""
-    import torch
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
     from sentence_transformers.sentence_transformer.modules import StaticEmbedding
@@ -256,8 +246,6 @@ def build_embedder(tokenizer: Any, seed: int, epochs: int = 20) -> Any:
 def _polite_processes(n: int) -> Iterator[ProcessPoolExecutor]:
     """Processes of two threads each (another number gives other bits) that sleep, not spin, while they wait, and keep the
     memory of a step for the next one (glibc would give it back each time)."""
-    import torch
-
     before = dict(os.environ)
     os.environ.update(SPECIFICATION["environment"])
     try:
