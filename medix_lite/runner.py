@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import nbformat
+import papermill
+
 from .files import REPOSITORY, InputError, clear_write_errors
 from .profiles import load_profile, parse_settings
 from .runs import absolute_source, open_run, preflight
@@ -35,8 +38,6 @@ def check_parameters(notebooks: Sequence[Path], parameters: dict[str, Any]) -> N
     Raises:
         InputError: a name is unknown.
     """
-    import papermill
-
     known = {name for path in notebooks for name in papermill.inspect_notebook(str(path))}
     for name in parameters:
         if name == "run_dir":
@@ -57,9 +58,6 @@ def run_notebooks(out: Path, choices: dict[str, Any], notebooks: Sequence[str], 
     Raises:
         InputError: bad choices, or a notebook failed; the message says which cell and why.
     """
-    import nbformat
-    import papermill
-
     out = Path(out).resolve()
     logging.getLogger("papermill").setLevel(logging.ERROR)
     paths = find_notebooks(notebooks)

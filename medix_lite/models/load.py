@@ -63,16 +63,14 @@ def load_policy(
     Raises:
         InputError: nothing there, a hash differs, or a Hub id without a revision.
     """
-    import torch
-    from transformers import AutoModelForImageTextToText, AutoProcessor
-    from transformers.utils import logging as transformers_logging
+    import transformers
 
     if adapter is not None and not (Path(adapter) / "adapter_model.safetensors").exists():
         raise InputError(f"no adapter at {adapter}; train one first (notebook 03 or `medix-lite train`)")
     where, options = resolve_model(path, revision)
-    transformers_logging.disable_progress_bar()
-    model = AutoModelForImageTextToText.from_pretrained(where, dtype=getattr(torch, dtype), use_safetensors=True, **options)
-    processor = AutoProcessor.from_pretrained(where, **options)
+    transformers.utils.logging.disable_progress_bar()
+    model = transformers.AutoModelForImageTextToText.from_pretrained(where, dtype=dtype, use_safetensors=True, **options)
+    processor = transformers.AutoProcessor.from_pretrained(where, **options)
     processor.tokenizer.padding_side = "left"
     model.config.eos_token_id, model.config.pad_token_id = processor.tokenizer.eos_token_id, processor.tokenizer.pad_token_id
     if adapter is not None:
@@ -100,14 +98,12 @@ def load_unsloth(choice: Any, *, rank: int, alpha: int, seed: int, max_length: i
 @cache
 def load_judge(path: str = "tiny:judge", revision: str | None = None) -> tuple[Any, Any]:
     """A causal language model and its tokenizer, for judging; loaded once in a process."""
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-    from transformers.utils import logging as transformers_logging
+    import transformers
 
     where, options = resolve_model(path, revision)
-    transformers_logging.disable_progress_bar()
-    model = AutoModelForCausalLM.from_pretrained(where, dtype=torch.float32, use_safetensors=True, **options)
-    tokenizer = AutoTokenizer.from_pretrained(where, padding_side="left", **options)
+    transformers.utils.logging.disable_progress_bar()
+    model = transformers.AutoModelForCausalLM.from_pretrained(where, dtype="float32", use_safetensors=True, **options)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(where, padding_side="left", **options)
     return model.eval(), tokenizer
 
 

@@ -64,12 +64,9 @@ def make_processor(tokenizer: Any) -> Any:
     """A `Qwen3VLProcessor` for pictures of any size; the tiny profile feeds it 64 x 64 pixels, which make 16 image tokens."""
     size = {"shortest_edge": IMAGE_SIZE**2, "longest_edge": IMAGE_SIZE**2}
     shape = {"size": size, "patch_size": PATCH, "temporal_patch_size": 2, "merge_size": 2}
-    image, video, template = (
-        transformers.Qwen2VLImageProcessor(**shape),
-        transformers.Qwen3VLVideoProcessor(**shape),
-        SPECIFICATION["chat_template"],
-    )
-    return transformers.Qwen3VLProcessor(image_processor=image, tokenizer=tokenizer, video_processor=video, chat_template=template)
+    image, video = transformers.Qwen2VLImageProcessor(**shape), transformers.Qwen3VLVideoProcessor(**shape)
+    parts = {"image_processor": image, "tokenizer": tokenizer, "video_processor": video}
+    return transformers.Qwen3VLProcessor(**parts, chat_template=SPECIFICATION["chat_template"])
 
 
 def shape_of(name: str, tokenizer: Any) -> dict[str, Any]:
