@@ -2,13 +2,13 @@
 
 import os
 import sys
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from .files import InputError, write_json, write_jsonl
+from .profiles import load_profile, parse_pairs, parse_settings
 
 ABOUT = "The course that teaches open-ended medical RL by running it."
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=ABOUT)
@@ -37,7 +37,6 @@ def run(
     resume: Annotated[bool, typer.Option(help="Go on with a run folder that exists.")] = False,
 ) -> None:
     """Run the notebooks under papermill, the same as by hand, and write the report."""
-    from .profiles import parse_pairs
     from .runner import run_notebooks
 
     own: dict[str, Any] = {"profile": profile, "source": source, "seed": seed, "judge": judge, "settings": settings}
@@ -47,7 +46,7 @@ def run(
         raise InputError(f"parameter 'seed' must be a whole number, not {own['seed']!r}")
     own |= {name: str(value) for name, value in own.items() if name != "seed"}
     wanted = [name.strip() for name in notebooks.split(",") if name.strip()]
-    run_notebooks(out, **own, notebooks=wanted, parameters=given, resume=resume, say=typer.echo)
+    run_notebooks(out, own, wanted, given, resume)
     typer.echo(f"run folder: {out}" + (f", report: {out / 'report.html'}" if (out / "report.html").exists() else ""))
 
 
@@ -65,14 +64,11 @@ def curate(
 ) -> None:
     """Turn sources into checked train, probe and test samples with a card and a report; goes on where it was stopped."""
     from .curation.curate import curate as curate_source
-    from .profiles import load_profile, parse_settings
 
     p = load_profile(profile, parse_settings(settings))
-    sizes, sources, benchmarks = p.data.model_dump(), source or ["phantoms"], benchmark or []
-    allowed = {"allow_burned_in": allow_burned_in, "allow_mixed_licences": allow_mixed_licences}
-    report = curate_source(
-        sources, out, sizes=sizes, seed=seed, image_size=p.image_size, benchmarks=benchmarks, limit=limit, **allowed
-    )
+    how: dict[str, Any] = {"sizes": p.data.model_dump(), "image_size": p.image_size, "seed": seed, "limit": limit}
+    how |= {"allow_burned_in": allow_burned_in, "allow_mixed_licences": allow_mixed_licences}
+    report = curate_source(source or ["phantoms"], out, benchmarks=benchmark or [], **how)
     counts = report["counts"]
     typer.echo(f"{counts['in']} rows read = {counts['kept']} kept + {counts['rejected']} rejected; {report['leaks']} leaks")
     for split, numbers in counts["splits"].items():
@@ -82,8 +78,7 @@ def curate(
 
 @app.command()
 def fetch(
-    name: Annotated[str, typer.Argument(help="bccd or pubmedqa.")],
-    out: Annotated[Path, typer.Option(help="Folder to make.")],
+    name: Annotated[str, typer.Argument(help="bccd or pubmedqa.")], out: Annotated[Path, typer.Option(help="Folder to make.")]
 ) -> None:
     """Download a public data set at a pinned commit and check its hash. Needs a network."""
     from .curation.fetch import fetch as fetch_data_set
@@ -99,10 +94,11 @@ def build_tiny(
 ) -> None:
     """Build the three tiny models from scratch."""
     from .models.load import TINY
-    from .models.tiny import build_tiny as build
 
     if (out or TINY).exists() and not overwrite:
         raise InputError(f"{out or TINY} exists already; give another folder with --out, or add --overwrite")
+    from .models.tiny import build_tiny as build  # slow to import
+
     made = build(out or TINY, seed=seed, progress=sys.stderr.isatty())
     typer.echo(f"{out or TINY}: {made['megabytes']} MB in {made['seconds']} s")
 
@@ -138,16 +134,13 @@ def generate(
     settings: SettingsOption = "",
 ) -> None:
     """Generate responses to a samples file; goes on where an earlier call stopped."""
-    from tqdm import tqdm
-
-    from .profiles import load_profile, parse_settings
     from .runs import ask_policy, prepare_device
     from .samples import read_samples
 
     p = load_profile(profile, parse_settings(settings))
     questions = read_samples(samples)
     prepare_device(p)
-    rows = ask_policy(p, questions, out, adapter=adapter, copies=copies, seed=seed, progress=partial(tqdm, disable=None))
+    rows = ask_policy(p, questions, out, adapter=adapter, copies=copies, seed=seed)
     typer.echo(f"{out}: {len(rows)} responses")
 
 
@@ -247,7 +240,6 @@ def reward(
 @app.command()
 def doctor(profile: ProfileOption = "tiny-cpu") -> None:
     """Check before a run that this machine has what a profile needs."""
-    from .profiles import load_profile
     from .runs import environment, preflight
 
     p = load_profile(profile)

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from .evaluation.statistics import METRICS
-from .files import clear_write_errors
+from .files import clear_write_errors, read_table
 from .responses import parse_response
 from .rewards.composite import Reward
 from .samples import Sample
@@ -98,35 +98,18 @@ def reward_anatomy(texts: Sequence[str], rewards: Sequence[Reward], weights: dic
 def training_curves(rows: Sequence[dict[str, Any]], probe_n: int, max_tokens: int, smooth: int = 10) -> Figure:
     """Six panels over training steps: reward, signals, accuracy on the probe (`probe_n` questions), entropy, length, gradient."""
     figure, axes = plt.subplots(2, 3, figsize=(12, 6), sharex=True)
-    (total, signals, accuracy), (entropy, length, gradient) = axes
-
-    def line(axis: Any, key: str, window: int = smooth, **style: Any) -> None:
-        points = [(row["step"], row[key]) for row in rows if row.get(key) is not None]
-        if not points:
-            return
-        x, y = np.array(points, dtype=float).T
-        window = min(window, len(y))
-        axis.plot(x[window - 1 :], np.convolve(y, np.ones(window) / window, mode="valid"), **style)
-
-    for signal, dashes in zip(SIGNALS, ("-", "--", ":", "-."), strict=True):
-        line(signals, f"signal/{signal}", linestyle=dashes, label=signal)
-    line(accuracy, "probe/true_accuracy", 1, linestyle="-", marker="o", markersize=4, label="true (oracle)")
-    line(accuracy, "probe/judged_accuracy", 1, linestyle="--", marker="s", markersize=4, label="judged")
-    for axis, key in ((total, "reward"), (entropy, "entropy"), (length, "completion_tokens"), (gradient, "grad_norm")):
-        line(axis, key, color=DARK)
-    titles = ["total reward", "each signal", "accuracy on the probe, greedy"]
-    titles += ["entropy (nats per token)", "length (tokens)", "gradient norm"]
-    highest = (1.02, 1.02, 1.02, None, max_tokens, None)
-    for axis, title, top in zip(axes.flat, titles, highest, strict=True):
-        axis.set_title(title)
-        axis.set_ylim(0, top)
+    for axis, panel in zip(axes.flat, read_table("figures")["training"], strict=True):
+        for key, style in panel["lines"].items():
+            points = [(row["step"], row[key]) for row in rows if row.get(key) is not None]
+            if points:
+                x, y = np.array(points, dtype=float).T
+                window = min(panel.get("window", smooth), len(y))
+                axis.plot(x[window - 1 :], np.convolve(y, np.ones(window) / window, mode="valid"), **style)
+        axis.set(title=panel["title"], xlabel=panel.get("xlabel"), ylabel=panel.get("ylabel", "").format(probe_n=probe_n))
+        axis.set_ylim(0, max_tokens if "completion_tokens" in panel["lines"] else panel.get("top"))
         axis.grid(alpha=0.3)
-    for axis in axes[1]:
-        axis.set_xlabel("training step")
-    for axis in (signals, accuracy):
-        axis.legend(fontsize=8, frameon=False)
-    total.set_ylabel("mean over responses")
-    accuracy.set_ylabel(f"share right of n = {probe_n}")
+        if axis.get_legend_handles_labels()[1]:
+            axis.legend(fontsize=8, frameon=False)
     note = f"Lines are moving means of {smooth} steps; the probe has {probe_n} questions."
     figure.text(0.5, -0.02, note, ha="center", fontsize=9)
     figure.tight_layout()

@@ -133,11 +133,6 @@ def parse_settings(text: str) -> dict[str, Any]:
     return {name.strip(): value for name, value in parse_pairs(parts, "setting", ", such as training.steps=40").items()}
 
 
-def profile_names() -> list[str]:
-    """Names of the shipped profiles."""
-    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
-
-
 def load_profile(name: str, overrides: dict[str, Any] | None = None) -> Profile:
     """A shipped profile by name, or one of your own by path (`*.yaml`).
 
@@ -149,7 +144,8 @@ def load_profile(name: str, overrides: dict[str, Any] | None = None) -> Profile:
     """
     path = Path(name) if name.endswith((".yaml", ".yml")) else FOLDER / f"{name}.yaml"
     if not path.is_file():
-        raise InputError(f"unknown profile {name!r}; use one of {', '.join(profile_names())}, or the path of a YAML file")
+        shipped = sorted(path.stem for path in FOLDER.glob("*.yaml"))
+        raise InputError(f"unknown profile {name!r}; use one of {', '.join(shipped)}, or the path of a YAML file")
     try:
         fields = yaml.safe_load(path.read_text(encoding="utf-8"))
         for key, value in (overrides or {}).items():
@@ -157,26 +153,20 @@ def load_profile(name: str, overrides: dict[str, Any] | None = None) -> Profile:
             place = fields
             for parent in parents:
                 place = place[parent]
-            if not isinstance(place, dict) or (last not in place and not _is_setting(key)):
+            if not isinstance(place, dict):
                 raise KeyError(key)
             place[last] = value
         return Profile.model_validate(fields)
     except ValidationError as error:
         first = error.errors()[0]
-        raise InputError(f"profile {path}: setting {'.'.join(map(str, first['loc']))!r}: {first['msg']}") from error
+        setting = ".".join(map(str, first["loc"]))
+        if first["type"] == "extra_forbidden" and setting in (overrides or {}):
+            raise InputError(f"profile {name!r} has no setting {setting!r}; see {path}") from error
+        raise InputError(f"profile {path}: setting {setting!r}: {first['msg']}") from error
     except KeyError as error:
         raise InputError(f"profile {name!r} has no setting {error.args[0]!r}; see {path}") from error
     except (OSError, yaml.YAMLError, TypeError) as error:
         raise InputError(f"cannot read profile {path}: {str(error).splitlines()[0]}") from error
-
-
-def _is_setting(dotted: str) -> bool:
-    model: Any = Profile
-    for part in dotted.split("."):
-        if not hasattr(model, "model_fields") or part not in model.model_fields:
-            return False
-        model = model.model_fields[part].annotation
-    return True
 
 
 def save_profile(profile: Profile, path: Path) -> None:

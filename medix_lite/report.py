@@ -3,20 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader
-
-from .curation.outputs import NOTICE
+from .curation.outputs import render
 from .figures import data_url
 from .files import InputError, read_json, write_text
 from .runs import Run
-
-FIGURES = {
-    "gallery": "What the policy is shown",
-    "reward_anatomy": "Four hand-written completions and what each reward signal gives them",
-    "training_curves": "Training: reward, signals, accuracy on a small probe, entropy, length",
-    "base_against_trained": "Base against trained on the test questions",
-    "examples": "Examples with reasoning, failures first",
-}
 
 
 def write_report(run: Run, extra: dict[str, Any] | None = None) -> Path:
@@ -30,10 +20,8 @@ def write_report(run: Run, extra: dict[str, Any] | None = None) -> Path:
     """
     if not (run.folder / "results.json").exists():
         raise InputError("this run has no results.json yet; run notebook 04 first")
-    paths = {title: run.folder / "figures" / f"{name}.png" for name, title in FIGURES.items()}
-    figures = [(title, data_url(path)) for title, path in paths.items() if path.exists()]
+    figures = {path.stem: data_url(path) for path in (run.folder / "figures").glob("*.png")}
     measured = {name: read_json(run.folder / f"{name}.json") for name in ("results", "environment")}
     measured["curation"] = read_json(run.folder / "data" / "curation.json")
-    page = Environment(loader=PackageLoader("medix_lite", "."), autoescape=True).get_template("report.html.j2")
-    write_text(run.folder / "report.html", page.render(notice=NOTICE, run=run, figures=figures, extra=extra or {}, **measured))
+    write_text(run.folder / "report.html", render("report.html.j2", run=run, figures=figures, extra=extra or {}, **measured))
     return run.folder / "report.html"

@@ -3,9 +3,12 @@
 import logging
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import nbformat
+import papermill
 
 from .files import REPOSITORY, InputError, clear_write_errors
 from .profiles import load_profile, parse_settings
@@ -23,12 +26,10 @@ def find_notebooks(wanted: Sequence[str] = ()) -> list[Path]:
     everything = sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
     if not everything:
         raise InputError(f"no notebooks in {NOTEBOOKS}; run from a clone of the repository")
-    if not wanted:
-        return everything
     for name in wanted:
         if not any(path.name.startswith(name) for path in everything):
             raise InputError(f"no notebook {name!r}; there are {', '.join(path.stem for path in everything)}")
-    return [path for path in everything if any(path.name.startswith(name) for name in wanted)]
+    return [path for path in everything if path.name.startswith(tuple(wanted) or "")]
 
 
 def check_parameters(notebooks: Sequence[Path], parameters: dict[str, Any]) -> None:
@@ -37,8 +38,6 @@ def check_parameters(notebooks: Sequence[Path], parameters: dict[str, Any]) -> N
     Raises:
         InputError: a name is unknown.
     """
-    import papermill
-
     known = {name for path in notebooks for name in papermill.inspect_notebook(str(path))}
     for name in parameters:
         if name == "run_dir":
@@ -47,50 +46,34 @@ def check_parameters(notebooks: Sequence[Path], parameters: dict[str, Any]) -> N
             raise InputError(f"unknown parameter {name!r}; the notebooks take {', '.join(sorted(known))}")
 
 
-def run_notebooks(
-    out: Path,
-    *,
-    profile: str,
-    source: str,
-    seed: int,
-    judge: str = "",
-    settings: str = "",
-    notebooks: Sequence[str] = (),
-    parameters: dict[str, Any] | None = None,
-    resume: bool = False,
-    say: Callable[[str], None] = print,
-) -> None:
-    """Execute the notebooks in order into `out/notebooks`; a finished one is not executed again on `resume`.
+def run_notebooks(out: Path, choices: dict[str, Any], notebooks: Sequence[str], parameters: dict[str, Any], resume: bool) -> None:
+    """Execute the notebooks in order into `out/notebooks`, with a line on each; a finished one is not executed again on `resume`.
 
     Args:
         out: the run folder; must not exist unless `resume`.
-        notebooks: which, by number or beginning of the name; all by default.
+        choices: `profile`, `source`, `seed`, `judge` and `settings` as `runs.open_run` takes them.
+        notebooks: which, by number or beginning of the name; all if empty.
         parameters: further notebook parameters.
-        say: prints one line for each notebook.
 
     Raises:
         InputError: bad choices, or a notebook failed; the message says which cell and why.
     """
-    import nbformat
-    import papermill
-
     out = Path(out).resolve()
     logging.getLogger("papermill").setLevel(logging.ERROR)
     paths = find_notebooks(notebooks)
-    check_parameters(paths, parameters or {})
+    check_parameters(paths, parameters)
     if out.exists() and (not out.is_dir() or any(out.iterdir())) and not (resume and out.is_dir()):
         raise InputError(f"{out} exists already; add --resume to go on with it, or choose another folder")
-    choices = load_profile(profile, parse_settings(settings))
-    source = absolute_source(source)
-    preflight(choices.model_copy(update={"judge": judge or choices.judge}))
-    open_run(out, profile, source, seed, judge, settings)
-    given = {"run_dir": str(out), "profile": profile, "source": source, "seed": seed, "judge": judge, "settings": settings}
-    given |= parameters or {}
+    profile = load_profile(choices["profile"], parse_settings(choices["settings"]))
+    choices = choices | {"source": absolute_source(choices["source"])}
+    preflight(profile.model_copy(update={"judge": choices["judge"] or profile.judge}))
+    open_run(out, **choices)
+    given = {"run_dir": str(out)} | choices | parameters
     how: dict[str, Any] = {"kernel_name": "python3", "cwd": str(NOTEBOOKS), "progress_bar": sys.stderr.isatty()}
     for path in paths:
         done, part = out / "notebooks" / path.name, out / "notebooks" / f".{path.stem}.part.ipynb"
         if done.exists():
-            say(f"{path.stem}: done before")
+            print(f"{path.stem}: done before", flush=True)
             continue
         takes = papermill.inspect_notebook(str(path))
         taken = {name: value for name, value in given.items() if name in takes}
@@ -106,4 +89,4 @@ def run_notebooks(
             raise InputError(f"notebook {path.stem}: {' '.join(why.split())} (executed copy: {failed})") from error
         nbformat.validate(nbformat.read(part, as_version=4))
         part.replace(done)
-        say(f"{path.stem}: {time.perf_counter() - started:.0f} s")
+        print(f"{path.stem}: {time.perf_counter() - started:.0f} s", flush=True)

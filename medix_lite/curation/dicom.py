@@ -12,18 +12,9 @@ import pydicom
 from PIL import Image
 from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi_lut, pixel_array
 
-from ..files import InputError
+from ..files import InputError, read_table
 
-# The standard's modality codes. NM may be planar or SPECT, and the code does not say which: OTHER, like all that is not here.
-TAGS = {
-    **dict.fromkeys(("CR", "DX", "RG", "IO", "PX"), "X_RAY"),
-    **dict.fromkeys(("OP", "OPR"), "FUNDUS_PHOTOGRAPHY"),
-    **dict.fromkeys(("SM", "GM"), "MICROSCOPY"),
-    **dict.fromkeys(("US", "IVUS", "BDUS"), "ULTRASOUND"),
-    **dict.fromkeys(("ECG", "EPS", "HD"), "GRAPHICS"),
-    **{"CT": "CT_SCAN", "MR": "MRI_SCAN", "PT": "PET_SCAN", "ST": "SPECT", "MG": "MAMMOGRAPHY", "XA": "ANGIOGRAPHY"},
-    **{"RF": "FLUOROSCOPY", "OPT": "OCT_SCAN", "OCT": "OCT_SCAN", "ES": "ENDOSCOPY", "XC": "CLINICAL_PHOTOGRAPHY"},
-}
+TAGS = {code: tag for tag, codes in read_table("modalities")["dicom"].items() for code in codes}
 MAX_BYTES = 1 << 30  # of decoded pixels, all frames
 
 
@@ -65,9 +56,8 @@ def _read(header: pydicom.Dataset, allow_burned_in: bool) -> tuple[Image.Image, 
     if samples * frames * max(1, header.BitsAllocated // 8) > MAX_BYTES:
         raise InputError(f"its pixels would take more than {MAX_BYTES >> 20} MiB")
     pixels = pixel_array(header, index=frames // 2 if frames > 1 else None)
-    return Image.fromarray(_visible(header, pixels)).convert("RGB"), TAGS.get(
-        str(header.get("Modality", "")).strip().upper(), "OTHER"
-    )
+    modality = str(header.get("Modality", "")).strip().upper()
+    return Image.fromarray(_visible(header, pixels)).convert("RGB"), TAGS.get(modality, "OTHER")
 
 
 def _visible(header: pydicom.Dataset, pixels: Any) -> Any:

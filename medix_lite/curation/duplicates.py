@@ -15,20 +15,14 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
+from ..files import read_table
 from ..samples import Sample
 from ..text import is_negated, normalise, plain_units, quantities, sides
 
 Keys = NDArray[np.uint64]
 PERMUTATIONS, BANDS = 64, 16  # bands of 4: a pair that agrees in 0.8 is proposed with probability 0.9998
 SAME_WORDS = 0.8  # Jaccard similarity, estimated by MinHash (standard error 0.05 at 0.8)
-FILLERS = frozenset(
-    """a an the this that these those of in on at to for from by with and as is are was were be been being do does did has have had
-    it its there here which what who whom whose how can could may might will would shall should please tell me us you i we say name
-    state give describe identify determine following image picture photo photograph scan figure shown show see seen visible display
-    displayed depict depicted depicting present evident demonstrate demonstrated reveal find found any question answer
-    look looking looks given based observe observed
-    """.split()  # noqa: SIM905
-)
+FILLERS = frozenset(read_table("curation")["fillers"].split())
 
 
 def words_of(text: str) -> list[str]:
@@ -85,9 +79,8 @@ def first_with_same(keys: Keys, order: NDArray[np.int64]) -> NDArray[np.int64]:
     """For each row the row that comes first in `order` with the same key; a row with key 0 has itself."""
     first = np.arange(len(keys))
     rows = order[keys[order] != 0]
-    if len(rows):
-        _, start, inverse = np.unique(keys[rows], return_index=True, return_inverse=True)
-        first[rows] = rows[start[inverse]]
+    _, start, inverse = np.unique(keys[rows], return_index=True, return_inverse=True)
+    first[rows] = rows[start[inverse]]
     return first
 
 
@@ -133,10 +126,7 @@ def contradictory(asked: Keys, answers: tuple[NDArray[np.int64], Keys]) -> NDArr
         answers: row numbers, and a key for each answer that the row accepts.
     """
     rows, keys = answers
-    names, question, askers = np.unique(asked, return_inverse=True, return_counts=True)
-    each = np.unique(np.stack([question[rows].astype(np.uint64), keys], axis=1), axis=0, return_counts=True)
-    agreed = np.zeros(len(names), bool)
-    shared = each[1] == askers[each[0][:, 0].astype(np.int64)]
-    agreed[each[0][shared, 0].astype(np.int64)] = True
-    result: NDArray[np.bool_] = ~agreed[question] & (asked != 0)
-    return result
+    questions, askers = np.unique(asked, return_counts=True)
+    given, givers = np.unique(np.stack([asked[rows], keys], axis=1), axis=0, return_counts=True)
+    agreed = given[givers == askers[np.searchsorted(questions, given[:, 0])], 0]
+    return (asked != 0) & ~np.isin(asked, agreed)

@@ -6,39 +6,17 @@ import tarfile
 import tempfile
 import zlib
 from pathlib import Path
-from typing import NamedTuple
 from urllib.request import urlopen
 
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_exponential
 
-from ..files import InputError, clear_write_errors
+from ..files import InputError, clear_write_errors, read_table
 
 GITHUB = "https://github.com"
 
 
-class Pinned(NamedTuple):
-    """A repository at one commit, the part of it that is kept, and the hash of that part (see `tree_hash`)."""
-
-    repository: str
-    commit: str
-    folder: str
-    sha256: str
-
-
-PINNED = {
-    "bccd": Pinned(
-        "Shenggan/BCCD_Dataset",
-        "d272fb14cdff6e473fafeeeba32aba5f560e9e43",
-        "BCCD",
-        "949554629eeca49dcde5769d41eec538f3e700bf73f741bb865d0e49b2087dd1",
-    ),
-    "pubmedqa": Pinned(
-        "pubmedqa/pubmedqa",
-        "1cbae8e92f72f20c8d3747cbb3bf5bc53554d997",
-        "data",
-        "d922d3607c88568362913eee084d05c6ec3c5dc6888bcce726a41eb58e82def8",
-    ),
-}
+# For each data set `repository`, `commit`, the `folder` that is kept, and the `sha256` of that (see `tree_hash`).
+PINNED = {name: about["fetched"] for name, about in read_table("curation")["sources"].items() if "fetched" in about}
 
 
 def fetch(name: str, out: Path, host: str = GITHUB) -> Path:
@@ -55,7 +33,7 @@ def fetch(name: str, out: Path, host: str = GITHUB) -> Path:
     with clear_write_errors(out):
         out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as work:
-        url = f"{host}/{pinned.repository}/archive/{pinned.commit}.tar.gz"
+        url = f"{host}/{pinned['repository']}/archive/{pinned['commit']}.tar.gz"
         try:
             _download(url, Path(work, "archive"))
             with tarfile.open(Path(work, "archive")) as archive:
@@ -63,10 +41,9 @@ def fetch(name: str, out: Path, host: str = GITHUB) -> Path:
         except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
             raise InputError(f"cannot fetch {url}: {error}; try again, or give the path of a copy that you have") from error
         (root,) = (path for path in Path(work).iterdir() if path.is_dir())
-        if (found := tree_hash(root / pinned.folder)) != pinned.sha256:
-            raise InputError(
-                f"{url} holds other files than the pinned ones (hash {found[:12]}, not {pinned.sha256[:12]}); not kept"
-            )
+        if (found := tree_hash(root / pinned["folder"])) != pinned["sha256"]:
+            hashes = f"hash {found[:12]}, not {pinned['sha256'][:12]}"
+            raise InputError(f"{url} holds other files than the pinned ones ({hashes}); not kept")
         root.rename(out)
     return out
 

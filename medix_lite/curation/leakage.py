@@ -2,7 +2,6 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
 
 from ..samples import Sample
 from .duplicates import content_words, hash_of, words_of
@@ -12,13 +11,6 @@ SHINGLE = 5  # words
 CONTAINED = 0.8  # of a benchmark question's shingles: what makes a leak
 COMMON = 50  # a shingle that so many questions share says nothing
 MIN_CONTENT_WORDS = 4  # a question with fewer leaks only together with its options
-
-
-class Question(NamedTuple):
-    """A benchmark's question: its name there, and how many of its shingles count."""
-
-    name: str
-    shingles: int
 
 
 class TextIndex:
@@ -31,13 +23,13 @@ class TextIndex:
     def __init__(self, questions: Iterable[tuple[str, str, list[str]]]) -> None:
         texts = [(name, shingles(_distinctive(question, options))) for name, question, options in questions]
         holders = Counter(shingle for _, found in texts for shingle in found)
-        self._questions: list[Question] = []
+        self._questions: list[tuple[str, int]] = []  # the name, and how many shingles count
         self._holders: defaultdict[int, list[int]] = defaultdict(list)
         for name, found in texts:
             telling = [shingle for shingle in found if holders[shingle] <= COMMON]
             for shingle in telling:
                 self._holders[shingle].append(len(self._questions))
-            self._questions.append(Question(name, len(telling)))
+            self._questions.append((name, len(telling)))
 
     def leaks(self, sample: Sample) -> Iterator[tuple[str, float]]:
         """Names of the benchmark questions that a sample holds, each with the share of its shingles that are there."""

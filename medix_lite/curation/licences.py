@@ -2,11 +2,10 @@
 
 from collections.abc import Iterable
 
-from ..files import InputError
+from ..files import InputError, read_table
 
-PERMISSIVE = ("mit", "apache-2.0", "bsd", "cc0", "cc-by-", "odc-by", "pddl", "unlicense")
-SHARE_ALIKE = ("cc-by-sa", "cc-by-nc-sa", "gpl", "agpl", "lgpl", "odbl")
-NO_DERIVATIVES = ("cc-by-nd", "cc-by-nc-nd")
+FAMILIES = {family: tuple(beginnings) for family, beginnings in read_table("curation")["licences"].items()}
+PERMISSIVE, SHARE_ALIKE, NO_DERIVATIVES = (FAMILIES[name] for name in ("permissive", "share_alike", "no_derivatives"))
 
 
 def licence_of_mix(licences: Iterable[str], allow: bool = False) -> str:
@@ -34,9 +33,8 @@ def licence_of_mix(licences: Iterable[str], allow: bool = False) -> str:
     elif len(strict) > 1 or (strict and limited and strict != limited):
         problem = f"{' and '.join(sorted({*strict, *limited}))} each ask for the whole mix"
     if problem and not allow:
-        raise InputError(
-            f"these licences may not be mixed: {', '.join(different)}; {problem}; leave one out, or allow it by the flag"
-        )
+        mix = f"{', '.join(different)}; {problem}"
+        raise InputError(f"these licences may not be mixed: {mix}; leave one out, or allow it by the flag")
     if problem or len(strict or limited) > 1:
         return "other"
     return (strict or limited or ["other"])[0]

@@ -35,9 +35,8 @@ def read_mcq(path: Path) -> Iterator[Row]:
             asked = {"question": choice.question, "options": choice.options}  # what a benchmark's leaks are found by
             yield Row(name, "train", asked, (), f"not made open-ended: {unfit}")
         else:
-            yield Row(
-                name, "train", {"question": choice.question, "reference": tidy(choice.options[choice.answer]), "kind": "open"}
-            )
+            reference = tidy(choice.options[choice.answer])
+            yield Row(name, "train", {"question": choice.question, "reference": reference, "kind": "open"})
 
 
 def read_choices(path: Path) -> Iterator[tuple[str, Choice | dict[str, Any] | str]]:
@@ -68,9 +67,9 @@ def _rows(file: Path) -> Iterator[Any]:
             whole = json.loads(content)
         except ValueError:
             whole = [line for line in content.split(b"\n") if line.strip()]
-        yield from (
-            whole.values() if isinstance(whole, dict) and "question" not in whole else whole if isinstance(whole, list) else [whole]
-        )
+        if isinstance(whole, dict) and "question" not in whole:
+            whole = list(whole.values())
+        yield from whole if isinstance(whole, list) else [whole]
 
 
 def _choice(row: Any) -> Choice | dict[str, Any]:

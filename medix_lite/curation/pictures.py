@@ -13,7 +13,7 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from ..files import InputError, write_aside
-from ..samples import decode_image, open_image
+from ..samples import open_image
 from .dicom import is_dicom, read_dicom
 
 MIN_SIDE, MAX_ASPECT = 16, 8
@@ -84,7 +84,7 @@ def _look(content: bytes, path: str | None, how: Looking) -> Look:
     if is_dicom(content):
         picture, modality = read_dicom(content, name, how.allow_burned_in)
     else:
-        picture = decode_image(content, name)
+        picture = open_image(content, name=name)
     if min(picture.size) < MIN_SIDE:
         raise InputError(f"{name}: {picture.width} x {picture.height} pixels are too few; a side needs {MIN_SIDE}")
     if max(picture.size) > MAX_ASPECT * min(picture.size):
@@ -151,12 +151,6 @@ def find_copies(pictures: list[tuple[str, bytes]]) -> NDArray[np.int64]:
     paths = [pictures[number][0] for number in hashed]
     pairs = [(hashed[a], hashed[b]) for a, b, view in sorted(proposed) if broad_difference(paths[b], paths[a], view) <= BROAD]
     return np.array(pairs, np.int64).reshape(-1, 2)
-
-
-def is_copy(first: str, second: str) -> bool:
-    """Whether one of two picture files is the other, resized, recompressed, made brighter or darker, or without a margin."""
-    tried = ((a, b, view) for a, b in ((first, second), (second, first)) for view in range(1 + PLACES**2))
-    return any(broad_difference(*way) <= BROAD for way in tried)
 
 
 def broad_difference(inner: str, outer: str, view: int = 0) -> float:

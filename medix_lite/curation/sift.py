@@ -2,8 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +12,10 @@ from .pictures import find_copies
 from .splits import MEASURED, SPLITS, carve, take
 
 BENCHMARK = -1  # in place of a source's number
+PRINTS = ("group", "asked", "reference", "turns")  # the fingerprints of a row that are one key each
 
 
-@dataclass
-class Table:
+class Table(NamedTuple):
     """Fingerprints of `n` rows, about half a kilobyte each. Keys are 64-bit hashes, 0 for none.
 
     Attributes:
@@ -34,7 +33,7 @@ class Table:
 
     ids: list[str]
     source: NDArray[np.int16]
-    split: NDArray[np.int8]
+    split: NDArray[np.int16]
     alive: NDArray[np.bool_]
     keys: dict[str, Keys]
     words: NDArray[np.uint32]
@@ -44,55 +43,51 @@ class Table:
     leaks: list[tuple[int, str, float]]
 
 
-@dataclass
-class Sifted:
+class Sifted(NamedTuple):
     """What is to become of the rows.
 
     Attributes:
         reasons: why a row is rejected, by row number.
-        copies: which row stays for it, for rows rejected as copies.
+        clusters: rows of `clusters.jsonl`: who stays, and who was rejected as its copy.
         leaks: rows of `leaks.jsonl`.
         split: index in `SPLITS`, -1 for rows that are rejected or not drawn.
         kept: number of rows that were not rejected, by split.
     """
 
-    reasons: dict[int, str] = field(default_factory=dict)
-    copies: dict[int, int] = field(default_factory=dict)
-    leaks: list[dict[str, Any]] = field(default_factory=list)
-    split: NDArray[np.int8] = field(default_factory=lambda: np.empty(0, np.int8))
-    kept: dict[str, int] = field(default_factory=dict)
+    reasons: dict[int, str]
+    clusters: list[dict[str, Any]]
+    leaks: list[dict[str, Any]]
+    split: NDArray[np.int8]
+    kept: dict[str, int]
 
 
 def load_table(rows: Iterable[dict[str, Any]]) -> Table:
     """The table of examined rows (see `curate.examine`)."""
-    ids: list[str] = []
-    columns: defaultdict[str, list[Any]] = defaultdict(list)
-    words, answers, shown, leaks = bytearray(), [], [], []
+    ids, about, keys, words, answers, shown, leaks = [], [], [], bytearray(), [], [], []
     places: dict[str, int] = {}
     pictures: list[tuple[str, bytes]] = []
     for number, row in enumerate(rows):
-        prints = row["prints"] or {}
+        prints, looks = row["prints"] or {}, row["looks"]
         ids.append(row["id"])
-        for name, value in (("source", row["number"]), ("split", SPLITS.index(row["split"])), ("alive", row["reason"] is None)):
-            columns[name].append(value)
-        for name in ("group", "asked", "reference", "turns"):
-            columns[name].append(prints.get(name, 0))
+        about.append((row["number"], SPLITS.index(row["split"]), row["reason"] is None))
+        pixels = hash_of(*(look["pixels"] for look in looks))
+        keys.append((hash_of(row["id"]), pixels, *(prints.get(name, 0) for name in PRINTS)))
         words += bytes.fromhex(prints.get("words") or "00" * 4 * PERMUTATIONS)
         answers += [(number, answer) for answer in prints.get("answers", ())]
-        columns["pixels"].append(hash_of(*(look["pixels"] for look in row["looks"])))
-        for place, look in enumerate(row["looks"]):
-            if look["pixels"] not in places:
-                places[look["pixels"]] = len(pictures)
-                pictures.append((look["path"], bytes.fromhex("".join(look["hashes"]))))
-            shown.append((number, place, places[look["pixels"]]))
         leaks += [(number, name, share) for name, share in row["leaks"]]
-    names = ("group", "asked", "reference", "turns", "pixels")
+        for place, look in enumerate(looks):
+            picture = places.setdefault(look["pixels"], len(pictures))
+            if picture == len(pictures):
+                pictures.append((look["path"], bytes.fromhex("".join(look["hashes"]))))
+            shown.append((number, place, picture))
+    source, split, alive = np.array(about, np.int16).reshape(-1, 3).T
+    columns = np.array(keys, np.uint64).reshape(-1, 2 + len(PRINTS)).T
     return Table(
         ids=ids,
-        source=np.array(columns["source"], np.int16),
-        split=np.array(columns["split"], np.int8),
-        alive=np.array(columns["alive"], bool),
-        keys={name: np.array(columns[name], np.uint64) for name in names} | {"id": np.array([*map(hash_of, ids)], np.uint64)},
+        source=source,
+        split=split,
+        alive=alive.astype(bool),
+        keys=dict(zip(("id", "pixels", *PRINTS), columns, strict=True)),
         words=np.frombuffer(bytes(words), "<u4").reshape(len(ids), PERMUTATIONS),
         answers=(np.array([row for row, _ in answers], np.int64), np.array([key for _, key in answers], np.uint64)),
         shown=np.array(shown, np.int64).reshape(-1, 3),
@@ -109,11 +104,12 @@ def sift(table: Table, sizes: dict[str, int], seed: int) -> Sifted:
         sizes: at most so many samples a split.
         seed: chooses what is kept from training and which samples are drawn.
     """
-    found, n = Sifted(), len(table.ids)
-    alive, keys = table.alive, table.keys
+    n, copies = len(table.ids), defaultdict[int, list[int]](list)
+    found = Sifted(reasons={}, clusters=[], leaks=[], split=np.full(n, -1, np.int8), kept={})
+    alive, keys, every = table.alive, table.keys, np.arange(n)
     measured = [SPLITS.index(split) for split in MEASURED]
     rank = np.array([(*measured, 0).index(i) for i in range(len(SPLITS))])[table.split]
-    order = np.lexsort((np.arange(n), rank))
+    order = np.lexsort((every, rank))
 
     def reject(rows: NDArray[Any], reason: Any) -> None:
         for row in rows.tolist():
@@ -122,17 +118,16 @@ def sift(table: Table, sizes: dict[str, int], seed: int) -> Sifted:
 
     def reject_copies(of: Keys, reason: Any) -> None:
         first = first_with_same(np.where(alive, of, 0), order)
-        later = np.flatnonzero(first != np.arange(n))
-        found.copies |= dict(zip(later.tolist(), first[later].tolist(), strict=True))
+        later = np.flatnonzero(first != every)
+        for copy, kept in zip(later.tolist(), first[later].tolist(), strict=True):
+            copies[kept].append(copy)
         reject(later, lambda row: reason(table.ids[first[row]], keys["pixels"][row] == keys["pixels"][first[row]]))
 
     alive &= table.source != BENCHMARK
-    twice = first_with_same(np.where(alive, keys["id"], 0), np.arange(n))
-    reject(np.flatnonzero(twice != np.arange(n)), lambda row: "its id stands twice; the first sample keeps it")
-    reject_copies(
-        mix(keys["asked"], keys["pixels"], keys["reference"]),
-        lambda other, _: f"duplicate of {other}: the same pictures and words",
-    )
+    twice = first_with_same(np.where(alive, keys["id"], 0), every)
+    reject(np.flatnonzero(twice != every), lambda row: "its id stands twice; the first sample keeps it")
+    exact = mix(keys["asked"], keys["pixels"], keys["reference"])
+    reject_copies(exact, lambda other, _: f"duplicate of {other}: the same pictures and words")
     cluster = clusters(len(table.pictures), find_copies(table.pictures)).astype(np.uint64) + np.uint64(1)
     row_of, place, picture = table.shown.T
     looks = np.ones(n, np.uint64)
@@ -142,25 +137,14 @@ def sift(table: Table, sizes: dict[str, int], seed: int) -> Sifted:
     compared = alive & table.words.any(axis=1)
     pairs = reworded(np.where(compared, mix(keys["turns"], looks), 0), table.words)
     alike = clusters(n, pairs).astype(np.uint64) + np.uint64(1)
-    reject_copies(
-        np.where(compared, alike, 0),
-        lambda other, same: (
-            f"near duplicate of {other}: " + ("the same in other words" if same else "a changed copy of its picture")
-        ),
-    )
-    reject(
-        np.flatnonzero(contradictory(np.where(alive, asked, 0), table.answers)),
-        lambda row: "the same is asked of the same picture elsewhere, with another answer",
-    )
+    changed = {True: "the same in other words", False: "a changed copy of its picture"}
+    reject_copies(np.where(compared, alike, 0), lambda other, same: f"near duplicate of {other}: {changed[same]}")
+    disputed = contradictory(np.where(alive, asked, 0), table.answers)
+    reject(np.flatnonzero(disputed), lambda row: "the same is asked of the same picture elsewhere, with another answer")
 
-    links = {
-        "group": (np.arange(n), keys["group"]),
-        "picture": (row_of, cluster[picture]),
-        "wording": (np.arange(n), asked),
-        "near wording": (np.arange(n), alike),
-    }
-    _reject_leaks(table, found, reject, links["picture"])
-    together = components(n, [*links.values()])
+    pictured = row_of, cluster[picture]
+    _reject_leaks(table, found, reject, *pictured)
+    together = components(n, [(every, keys["group"]), pictured, (every, asked), (every, alike)])
     best = np.full(together.max(initial=0) + 1, len(SPLITS))
     np.minimum.at(best, together[alive], rank[alive])
     astray = np.flatnonzero(alive & (rank > best[together]))
@@ -168,7 +152,8 @@ def sift(table: Table, sizes: dict[str, int], seed: int) -> Sifted:
     reject(astray, _tie(table, ties, together, np.flatnonzero(alive & (rank == best[together]) & (table.split != 0))))
 
     _carve_missing(table, together, sizes, seed)
-    found.split = np.full(n, -1, np.int8)
+    for kept, others in sorted(copies.items()):
+        found.clusters.append({"kept": table.ids[kept], "copies": [table.ids[row] for row in sorted(others)]})
     for index, split in enumerate(SPLITS):
         rows = np.flatnonzero(alive & (table.split == index))
         found.kept[split] = len(rows)
@@ -177,22 +162,17 @@ def sift(table: Table, sizes: dict[str, int], seed: int) -> Sifted:
     return found
 
 
-def _reject_leaks(table: Table, found: Sifted, reject: Any, pictures: tuple[Any, Keys]) -> None:
+def _reject_leaks(table: Table, found: Sifted, reject: Any, rows: NDArray[np.int64], pictures: Keys) -> None:
     """List what stands in a benchmark; reject it but for the test split, which may be that very benchmark."""
     leaks = [(row, name, "text", share) for row, name, share in table.leaks]
-    rows, keys = pictures
-    theirs = dict(zip(keys[table.source[rows] == BENCHMARK].tolist(), rows[table.source[rows] == BENCHMARK].tolist(), strict=True))
-    ours = table.source[rows] != BENCHMARK
-    leaks += [
-        (row, table.ids[theirs[key]], "picture", 1.0)
-        for row, key in zip(rows[ours].tolist(), keys[ours].tolist(), strict=True)
-        if key in theirs
-    ]
+    theirs = table.source[rows] == BENCHMARK
+    holder = dict(zip(pictures[theirs].tolist(), rows[theirs].tolist(), strict=True))
+    ours = zip(rows[~theirs].tolist(), pictures[~theirs].tolist(), strict=True)
+    leaks += [(row, table.ids[holder[picture]], "picture", 1.0) for row, picture in ours if picture in holder]
     for row, name, how, share in sorted(leaks):
-        if row in found.reasons:
-            continue
-        split = SPLITS[table.split[row]]
-        found.leaks.append({"id": table.ids[row], "split": split, "benchmark_id": name, "by": how, "share": share})
+        if row not in found.reasons:
+            split = SPLITS[table.split[row]]
+            found.leaks.append({"id": table.ids[row], "split": split, "benchmark_id": name, "by": how, "share": share})
     names = {row: f"it stands in a benchmark by {how}: {name}" for row, name, how, _ in leaks}
     learned = [row for row in sorted(names) if table.alive[row] and SPLITS[table.split[row]] != "test"]
     reject(np.array(learned, np.int64), names.__getitem__)

@@ -3,11 +3,11 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import yaml
 
-from ..files import InputError, sha256_of
+from ..files import InputError, read_table, sha256_of
 from ..samples import content_id
 from .bccd import read_bccd
 from .mcq import read_mcq
@@ -21,26 +21,7 @@ READERS = {"bccd": read_bccd, "pubmedqa": read_pubmedqa, "folder": read_folder, 
 TEXT = (".txt", ".xml", ".json", ".jsonl", ".csv", ".md")
 
 
-class About(NamedTuple):
-    """What a reader of a data set must know: the licence (the Hub's identifier) and where its labels come from."""
-
-    licence: str
-    labels: str
-
-
-ABOUT = {
-    "phantoms": About("apache-2.0", "phantoms drawn by medix_lite from known facts; no patient, no clinician"),
-    "bccd": About(
-        "mit",
-        "derived from bounding boxes, not a clinician's statement; boxes can be missing, so 'no' and counts are noisy; "
-        "which pictures are of one patient is not known",
-    ),
-    "pubmedqa": About("mit", "yes, no or maybe by the PubMedQA annotators, from the abstract"),
-    "folder": About("unknown", "as given by whoever made the folder"),
-    "parquet": About("unknown", "as given by whoever made the files"),
-    "mcq": About("unknown", "the right option of a multiple-choice question that stands without its options"),
-    "hub": About("unknown", "as given by the data set's authors"),
-}
+ABOUT: dict[str, dict[str, Any]] = read_table("curation")["sources"]
 
 
 def parse_spec(spec: str) -> tuple[str, str]:
@@ -112,14 +93,25 @@ def licence_of(spec: str) -> str:
         repository, _, revision = rest.partition("@")
         return _identifier(getattr(dataset_info(repository, revision=revision).card_data, "license", None))
     card_file = Path(rest) / "README.md"
-    if ABOUT[name].licence != "unknown" or not card_file.is_file():
-        return ABOUT[name].licence
+    if ABOUT[name]["licence"] != "unknown" or not card_file.is_file():
+        return str(ABOUT[name]["licence"])
     header = card_file.read_text(encoding="utf-8", errors="replace").split("---", 2)
     try:
         found = yaml.safe_load(header[1]).get("license") if len(header) == 3 and not header[0].strip() else None
     except (yaml.YAMLError, AttributeError):
         found = None
     return _identifier(found)
+
+
+def labels_of(spec: str) -> str:
+    """Where the labels of a source come from."""
+    return str(ABOUT[parse_spec(spec)[0]]["labels"])
+
+
+def short_name(spec: str) -> str:
+    """A source without the machine's path: `folder:scans` for `folder:/some/where/scans`."""
+    name, rest = parse_spec(spec)
+    return name if ABOUT[name]["licence"] != "unknown" else f"{name}:{rest if name == 'hub' else Path(rest).name}"
 
 
 def _identifier(licence: object) -> str:

@@ -3,6 +3,7 @@
 import csv
 import re
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -55,9 +56,7 @@ def _json_rows(file: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
 def _csv_rows(file: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
     with file.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as handle:
         reader = csv.DictReader(handle, strict=True)
-        number = 0
-        while True:
-            number += 1
+        for number in count(1):
             try:
                 row = next(reader, None)
             except csv.Error as error:

@@ -4,12 +4,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tqdm import tqdm
+
 from ..files import InputError, append_jsonl, read_jsonl
 from ..responses import build_prompt
 from ..samples import Sample, open_image
 
 
-def chat_messages(sample: Sample, prompt_style: str, image_size: int | None, max_prompt_chars: int | None) -> list[dict[str, Any]]:
+def chat_messages(
+    sample: Sample, prompt_style: str = "full", image_size: int | None = None, max_prompt_chars: int | None = None
+) -> list[dict[str, Any]]:
     """The conversation for one sample: pictures first, then the prompt."""
     content: list[dict[str, Any]] = [{"type": "image", "image": open_image(path, image_size)} for path in sample.images]
     content.append({"type": "text", "text": build_prompt(sample, prompt_style, max_prompt_chars)})
@@ -24,29 +28,21 @@ def image_token_ids(processor: Any) -> list[int]:
 
 
 def generate_batch(
-    model: Any,
-    processor: Any,
-    samples: list[Sample],
-    *,
-    copies: int = 1,
-    temperature: float = 0.0,
-    max_new_tokens: int = 48,
-    prompt_style: str = "full",
-    image_size: int | None = None,
-    max_prompt_chars: int | None = None,
+    model: Any, processor: Any, samples: list[Sample], *, max_new_tokens: int, copies: int = 1, temperature: float = 0, **how: Any
 ) -> list[list[tuple[str, str]]]:
     """Responses to a batch of samples.
 
     Args:
         copies: responses for each sample.
         temperature: 0 for greedy decoding.
+        how: `prompt_style`, `image_size` and `max_prompt_chars`, as `chat_messages` takes them.
 
     Returns:
         For each sample, `copies` pairs (response, finish reason `stop` or `length`).
     """
     import torch
 
-    conversations = [chat_messages(sample, prompt_style, image_size, max_prompt_chars) for sample in samples]
+    conversations = [chat_messages(sample, **how) for sample in samples]
     chat = {"add_generation_prompt": True, "tokenize": True, "return_dict": True, "return_tensors": "pt"}
     inputs = processor.apply_chat_template(conversations, **chat, processor_kwargs={"padding": True}).to(model.device)
     end = processor.tokenizer.eos_token_id
@@ -74,7 +70,6 @@ def generate(
     copies: int = 1,
     seed: int = 0,
     batch_size: int = 64,
-    progress: Callable[[list[Any]], Any] = lambda batches: batches,
     **sampling: Any,
 ) -> list[dict[str, Any]]:
     """Generate for all samples, appending each batch to `out`; batches that stand there already are not generated again.
@@ -109,7 +104,7 @@ def generate(
     policy = None
     per_batch = max(1, batch_size // copies)
     batches = [samples[i : i + per_batch] for i in range(0, len(samples), per_batch)]
-    for number, batch in enumerate(progress(batches)):
+    for number, batch in enumerate(tqdm(batches, disable=None)):
         missing = {(s.id, i) for s in batch for i in range(copies)} - done
         if not missing:
             continue

@@ -1,8 +1,7 @@
 """Score. In: Responses and Verdicts of one policy. Out: Scores, each a value with n and a 95% interval."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +18,7 @@ Array = NDArray[np.float64]
 Stage = tuple[list[Sample], list[Response], list[Verdict]]
 
 
-@dataclass(frozen=True)
-class Measured:
+class Measured(NamedTuple):
     """One policy, question by question: arrays of shape (n,), NaN where a metric does not apply.
 
     Attributes:

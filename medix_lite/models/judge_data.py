@@ -9,11 +9,12 @@ from itertools import product
 
 import numpy as np
 
+from ..files import read_table
 from ..samples import NUMBER_WORDS, OPTION_LABELS, Sample
 from ..tiny_world.lexicon import Concept, findings, load_lexicon
 from ..tiny_world.phantoms import SIDES
 from ..tiny_world.questions import COUNTS, count_of, generate, pick, place_of, seed_of
-from .warmup import phrases, pick_other
+from .warmup import pick_other
 
 Example = tuple[Sample, str, str]
 Random = np.random.Generator
@@ -72,7 +73,7 @@ def _near(concept: Concept, rng: Random) -> Concept:
 
 
 def _say_size(millimetres: float, rng: Random) -> str:
-    return pick(rng, phrases()["sizes"]).format(mm=millimetres, cm=millimetres / 10)
+    return pick(rng, read_table("answers")["sizes"]).format(mm=millimetres, cm=millimetres / 10)
 
 
 def _say_count(count: int, counted: str | None, rng: Random) -> str:
@@ -81,7 +82,7 @@ def _say_count(count: int, counted: str | None, rng: Random) -> str:
 
 
 def _right(sample: Sample, rng: Random) -> str:
-    facts, lexicon, say = sample.facts or {}, load_lexicon(), phrases()
+    facts, lexicon, say = sample.facts or {}, load_lexicon(), read_table("answers")
     family, truth = facts["family"], facts["truth"]
     # Plain copies of the reference: without these easy positives the judge finds no foothold and stays at chance.
     if rng.random() < P_COPY:
@@ -105,7 +106,7 @@ def _right(sample: Sample, rng: Random) -> str:
 
 
 def _wrong(sample: Sample, rng: Random) -> str:
-    facts, lexicon, say = sample.facts or {}, load_lexicon(), phrases()
+    facts, lexicon, say = sample.facts or {}, load_lexicon(), read_table("answers")
     family, truth = facts["family"], facts["truth"]
     kind = rng.random()
     if kind < 0.1:
@@ -157,7 +158,7 @@ def _graded_example(sample: Sample, rng: Random) -> Example:
     if fate["finding"] < 2:
         text = _form(concept if fate["finding"] == 0 else _near_finding(concept, rng), rng)
     else:
-        text = pick(rng, phrases()["left_open"])
+        text = pick(rng, read_table("answers")["left_open"])
     if fate.get("side", 2) < 2:
         side = facts["side"] if fate["side"] == 0 else pick_other(rng, SIDES, facts["side"])
         before = fate["finding"] < 2 and rng.random() < 0.3

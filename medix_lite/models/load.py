@@ -24,20 +24,19 @@ def check_manifest(folder: Path) -> None:
     for name, expected in read_json(manifest)["files"].items():
         path = folder.parent / name
         if path.is_relative_to(folder):
-            if not path.exists():
-                raise InputError(f"{path} is missing; restore it from git or run `medix-lite build-tiny`")
-            if sha256_of(path) != expected:
-                raise InputError(f"{path} differs from its hash in {manifest}; restore it from git or run `medix-lite build-tiny`")
+            problem = "is missing" if not path.exists() else f"differs from its hash in {manifest}"
+            if not path.exists() or sha256_of(path) != expected:
+                raise InputError(f"{path} {problem}; restore it from git or run `medix-lite build-tiny`")
 
 
 def resolve_model(path: str, revision: str | None) -> tuple[str, dict[str, Any]]:
     """Where to load from: a local folder (`tiny:policy` is the shipped one) or a Hub id, which needs a pinned revision."""
-    folder = TINY / path.removeprefix("tiny:") if path.startswith("tiny:") else Path(path)
+    folder = folder_of(path)
     if folder.is_dir():
         if (folder.parent / "manifest.json").exists():
             check_manifest(folder)
         return str(folder), {"local_files_only": True}
-    if path.startswith("tiny:") or path.startswith((".", "/")):
+    if path.startswith(("tiny:", ".", "/")):
         raise InputError(f"no model at {folder}; check the path or run `medix-lite build-tiny`")
     if not revision:
         raise InputError(f"model {path!r} has no pinned revision; give the commit of the Hub repository")
@@ -64,16 +63,14 @@ def load_policy(
     Raises:
         InputError: nothing there, a hash differs, or a Hub id without a revision.
     """
-    import torch
-    from transformers import AutoModelForImageTextToText, AutoProcessor
-    from transformers.utils import logging as transformers_logging
+    import transformers
 
     if adapter is not None and not (Path(adapter) / "adapter_model.safetensors").exists():
         raise InputError(f"no adapter at {adapter}; train one first (notebook 03 or `medix-lite train`)")
     where, options = resolve_model(path, revision)
-    transformers_logging.disable_progress_bar()
-    model = AutoModelForImageTextToText.from_pretrained(where, dtype=getattr(torch, dtype), use_safetensors=True, **options)
-    processor = AutoProcessor.from_pretrained(where, **options)
+    transformers.utils.logging.disable_progress_bar()
+    model = transformers.AutoModelForImageTextToText.from_pretrained(where, dtype=dtype, use_safetensors=True, **options)
+    processor = transformers.AutoProcessor.from_pretrained(where, **options)
     processor.tokenizer.padding_side = "left"
     model.config.eos_token_id, model.config.pad_token_id = processor.tokenizer.eos_token_id, processor.tokenizer.pad_token_id
     if adapter is not None:
@@ -101,14 +98,12 @@ def load_unsloth(choice: Any, *, rank: int, alpha: int, seed: int, max_length: i
 @cache
 def load_judge(path: str = "tiny:judge", revision: str | None = None) -> tuple[Any, Any]:
     """A causal language model and its tokenizer, for judging; loaded once in a process."""
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-    from transformers.utils import logging as transformers_logging
+    import transformers
 
     where, options = resolve_model(path, revision)
-    transformers_logging.disable_progress_bar()
-    model = AutoModelForCausalLM.from_pretrained(where, dtype=torch.float32, use_safetensors=True, **options)
-    tokenizer = AutoTokenizer.from_pretrained(where, padding_side="left", **options)
+    transformers.utils.logging.disable_progress_bar()
+    model = transformers.AutoModelForCausalLM.from_pretrained(where, dtype="float32", use_safetensors=True, **options)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(where, padding_side="left", **options)
     return model.eval(), tokenizer
 
 
@@ -121,10 +116,14 @@ def load_embedder(path: str = "tiny:embedder", revision: str | None = None) -> A
     return SentenceTransformer(where, device="cpu", **options)
 
 
-def model_hash(path: str = "tiny:policy") -> str | None:
+def folder_of(path: str) -> Path:
+    """The folder of a local model; `tiny:policy` is the shipped one."""
+    return TINY / path.removeprefix("tiny:") if path.startswith("tiny:") else Path(path)
+
+
+def model_hash(path: str) -> str | None:
     """The first 12 digits of the hash of a local model's weights; None for a Hub id."""
-    folder = TINY / path.removeprefix("tiny:") if path.startswith("tiny:") else Path(path)
-    weights = folder / "model.safetensors"
+    weights = folder_of(path) / "model.safetensors"
     return sha256_of(weights)[:12] if weights.exists() else None
 
 

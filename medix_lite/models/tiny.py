@@ -17,6 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+import transformers
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+from torch.nn import Linear, ModuleList
+from torch.nn.functional import cross_entropy
+from torch.nn.utils.rnn import pad_sequence
+from tqdm.auto import tqdm
 
 from ..files import InputError, read_table, sha256_of, write_json, write_text
 from ..judging.templates import MIMIC, REWARD, render
@@ -37,9 +44,6 @@ QUESTIONS = 20_000  # questions about the tiny world that the judge's examples a
 
 def train_tokenizer(texts: Iterable[str], vocabulary: int = VOCABULARY) -> Any:
     """A byte-level BPE tokenizer (`PreTrainedTokenizerFast`) with Qwen's chat marks; tags and grammar marks are one token each."""
-    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import PreTrainedTokenizerFast
-
     bpe = Tokenizer(models.BPE())
     digits, bytes_ = pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)
     bpe.pre_tokenizer = pre_tokenizers.Sequence([digits, bytes_])
@@ -51,19 +55,18 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int = VOCABULARY) -> Any:
     bpe.add_tokens([AddedToken(mark, special=False, normalized=False) for mark in MARKS])
     marks = {"pad_token": PAD, "eos_token": END, "additional_special_tokens": [START, *VISION]}
     settings = {"padding_side": "left", "clean_up_tokenization_spaces": False, "model_max_length": 4096}
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=bpe, **marks, **settings)
+    tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=bpe, **marks, **settings)
     tokenizer.chat_template = SPECIFICATION["chat_template"]
     return tokenizer
 
 
 def make_processor(tokenizer: Any) -> Any:
     """A `Qwen3VLProcessor` for pictures of any size; the tiny profile feeds it 64 x 64 pixels, which make 16 image tokens."""
-    from transformers import Qwen2VLImageProcessor, Qwen3VLProcessor, Qwen3VLVideoProcessor
-
     size = {"shortest_edge": IMAGE_SIZE**2, "longest_edge": IMAGE_SIZE**2}
     shape = {"size": size, "patch_size": PATCH, "temporal_patch_size": 2, "merge_size": 2}
-    image, video, template = Qwen2VLImageProcessor(**shape), Qwen3VLVideoProcessor(**shape), SPECIFICATION["chat_template"]
-    return Qwen3VLProcessor(image_processor=image, tokenizer=tokenizer, video_processor=video, chat_template=template)
+    image, video = transformers.Qwen2VLImageProcessor(**shape), transformers.Qwen3VLVideoProcessor(**shape)
+    parts = {"image_processor": image, "tokenizer": tokenizer, "video_processor": video}
+    return transformers.Qwen3VLProcessor(**parts, chat_template=SPECIFICATION["chat_template"])
 
 
 def shape_of(name: str, tokenizer: Any) -> dict[str, Any]:
@@ -78,11 +81,8 @@ def shape_of(name: str, tokenizer: Any) -> dict[str, Any]:
     return config | {f"{mark}_token_id": number for mark, number in ids}
 
 
-def train(module: Any, step_loss: Callable[[], Any], steps: int, *, lr: float, what: str, progress: bool = True) -> list[float]:
+def train(module: Any, step_loss: Callable[[], Any], steps: int, *, lr: float, what: str, progress: bool = True) -> None:
     """Supervised training with AdamW, a short warm-up and cosine decay. `step_loss()` draws a batch and returns its loss."""
-    import torch
-    from tqdm.auto import tqdm
-
     optimizer = torch.optim.AdamW(module.parameters(), lr=lr, weight_decay=0.01, betas=(0.9, 0.98))
     warm = min(50, steps)
     schedule = torch.optim.lr_scheduler.LambdaLR(
@@ -103,7 +103,6 @@ def train(module: Any, step_loss: Callable[[], Any], steps: int, *, lr: float, w
         if step % 50 == 0:
             bar.set_postfix(loss=f"{np.mean(losses[-50:]):.3f}")
     module.eval()
-    return losses
 
 
 def learn_to_see(tower: Any, shown: list[tuple[Any, dict[str, Any]]], rng: Any, steps: int, progress: bool) -> None:
@@ -116,17 +115,13 @@ def learn_to_see(tower: Any, shown: list[tuple[Any, dict[str, Any]]], rng: Any, 
         tower: vision tower of the policy, changed in place.
         shown: of each picture its pixels, shape (patches, values), and the facts it was drawn from.
     """
-    import torch
-    from torch import nn
-    from torch.nn.functional import cross_entropy
-
     told = [[(facts["modality"], facts["finding"]) for _, facts in shown]]
     told += [[facts[name] for _, facts in shown] for name in ("side", "size_mm", "count")]
     names = [sorted({value for value in column if value is not None}, key=str) for column in told]
     indices = [{None: -100} | {value: i for i, value in enumerate(known)} for known in names]
     targets = [torch.tensor([index[value] for value in column]) for column, index in zip(told, indices, strict=True)]
     side = IMAGE_SIZE // PATCH
-    heads = nn.ModuleList(nn.Linear(side * side // 4 * tower.config.out_hidden_size, len(known)) for known in names)
+    heads = ModuleList(Linear(side * side // 4 * tower.config.out_hidden_size, len(known)) for known in names)
 
     def step_loss() -> Any:
         chosen = rng.integers(len(shown), size=64)
@@ -135,21 +130,17 @@ def learn_to_see(tower: Any, shown: list[tuple[Any, dict[str, Any]]], rng: Any, 
         sums = [cross_entropy(head(seen), target[chosen], reduction="sum") for head, target in zip(heads, targets, strict=True)]
         return sum(total / (target[chosen] >= 0).sum().clamp(min=1) for total, target in zip(sums, targets, strict=True))
 
-    train(nn.ModuleList([tower, heads]), step_loss, steps, lr=2e-3, what="vision", progress=progress)
+    train(ModuleList([tower, heads]), step_loss, steps, lr=2e-3, what="vision", progress=progress)
 
 
 def build_policy(
     tokenizer: Any, seed: int, steps: int, vision_steps: int, pictures: int, batch: int = 32, progress: bool = True
 ) -> tuple[Any, Any]:
     """Build the tiny policy: its vision tower learns to see, then the whole is warmed up. Returns (model, processor)."""
-    import torch
-    from torch.nn.utils.rnn import pad_sequence
-    from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration
-
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     processor = make_processor(tokenizer)
-    model = Qwen3VLForConditionalGeneration(Qwen3VLConfig(**shape_of("policy", tokenizer)))
+    model = transformers.Qwen3VLForConditionalGeneration(transformers.Qwen3VLConfig(**shape_of("policy", tokenizer)))
     items = list(generate(pictures, "warmup", seed))
     side = IMAGE_SIZE // PATCH
     image_block = VISION[0] + VISION[2] * (side // 2) ** 2 + VISION[1]
@@ -185,13 +176,9 @@ def build_policy(
 
 def build_judge(tokenizer: Any, seed: int, steps: int, batch: int = 128, progress: bool = True) -> Any:
     """Train the tiny judge to say YES or NO (reward and BASE read the same in compact form) or 0 to 5 (MIMIC)."""
-    import torch
-    from torch.nn.functional import cross_entropy
-    from transformers import Qwen3Config, Qwen3ForCausalLM
-
     torch.manual_seed(seed + 1)
     rng = np.random.default_rng(seed + 1)
-    model = Qwen3ForCausalLM(Qwen3Config(**shape_of("judge", tokenizer)))
+    model = transformers.Qwen3ForCausalLM(transformers.Qwen3Config(**shape_of("judge", tokenizer)))
     model.set_attn_implementation(ATTENTION)
     questions = judge_questions(QUESTIONS, seed)
 
@@ -225,7 +212,6 @@ def build_judge(tokenizer: Any, seed: int, steps: int, batch: int = 128, progres
 
 def build_embedder(tokenizer: Any, seed: int, epochs: int = 20) -> Any:
     """Train a `SentenceTransformer` with static token embeddings on synonym pairs with near misses as hard negatives."""
-    import torch
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
     from sentence_transformers.sentence_transformer.modules import StaticEmbedding
@@ -257,21 +243,14 @@ def build_embedder(tokenizer: Any, seed: int, epochs: int = 20) -> Any:
 def _polite_processes(n: int) -> Iterator[ProcessPoolExecutor]:
     """Processes of two threads each (another number gives other bits) that sleep, not spin, while they wait, and keep the
     memory of a step for the next one (glibc would give it back each time)."""
-    keep = {"MALLOC_MMAP_THRESHOLD_": str(2**32), "MALLOC_TRIM_THRESHOLD_": str(2**33), "MALLOC_TOP_PAD_": str(2**26)}
     before = dict(os.environ)
-    os.environ.update(OMP_WAIT_POLICY="PASSIVE", **keep)
+    os.environ.update(SPECIFICATION["environment"])
     try:
-        with ProcessPoolExecutor(n, get_context("spawn"), initializer=_use_two_threads) as pool:
+        with ProcessPoolExecutor(n, get_context("spawn"), initializer=torch.set_num_threads, initargs=(2,)) as pool:
             yield pool
     finally:
         os.environ.clear()
         os.environ.update(before)
-
-
-def _use_two_threads() -> None:
-    import torch
-
-    torch.set_num_threads(2)
 
 
 def _save_judge_and_embedder(folder: Path, tokenizer: Any, seed: int, *args: Any, **kwargs: Any) -> None:
@@ -289,28 +268,23 @@ def _save_policy(folder: Path, *args: Any, **kwargs: Any) -> None:
 def corpus(seed: int, n: int = 3000) -> Iterable[str]:
     """Text for the tokenizer: prompts, responses, judge prompts and verdicts."""
     rng = np.random.default_rng(seed)
-    for sample, _ in generate(n, "warmup", seed + 1, pictures=False):
+    questions = judge_questions(n, seed + 1)
+    for sample in questions:
         yield build_prompt(sample, "compact")
         yield write_response(sample, rng)
-    questions = judge_questions(n, seed + 1)
     for _ in range(n):
         sample, candidate, verdict = judge_example(questions, rng)
         yield render(MIMIC if verdict.isdigit() else REWARD, sample, candidate, compact=True) + "\n" + verdict
 
 
-def build_tiny(
-    out: Path,
-    *,
-    seed: int = 0,
-    vision_steps: int = 1400,
-    policy_steps: int = 2600,
-    judge_steps: int = 1800,
-    pictures: int = 24000,
-    progress: bool = True,
-) -> dict[str, Any]:
+def build_tiny(out: Path, *, seed: int = 0, progress: bool = True, **amounts: int) -> dict[str, Any]:
     """Build tokenizer, embedder, judge and policy into `out` and write the manifest of hashes.
 
     Everything is built in a folder beside `out` and moved there at the end, so a killed build leaves the old models whole.
+
+    Args:
+        amounts: `vision_steps`, `policy_steps`, `judge_steps` and `pictures`, where they are not to be those of
+            `data/tiny_models.yaml`.
 
     Raises:
         InputError: `out` holds something besides tiny models.
@@ -322,18 +296,20 @@ def build_tiny(
     started = time.perf_counter()
     aside = out.with_name(out.name + ".building")
     shutil.rmtree(aside, ignore_errors=True)
+    settings: dict[str, int] = {"seed": seed} | SPECIFICATION["amounts"] | amounts
+    if unknown := amounts.keys() - SPECIFICATION["amounts"].keys():
+        raise InputError(f"the tiny models have no {', '.join(sorted(unknown))}; see data/tiny_models.yaml")
+    policy_amounts = [settings[name] for name in ("policy_steps", "vision_steps", "pictures")]
     tokenizer = train_tokenizer(corpus(seed))
     # Neither small model keeps two cores busy, so both are built at once.
     with _polite_processes(2) as pool:
         parts = [
-            pool.submit(_save_judge_and_embedder, aside, tokenizer, seed, judge_steps, progress=progress),
-            pool.submit(_save_policy, aside / "policy", tokenizer, seed, policy_steps, vision_steps, pictures, progress=progress),
+            pool.submit(_save_judge_and_embedder, aside, tokenizer, seed, settings["judge_steps"], progress=progress),
+            pool.submit(_save_policy, aside / "policy", tokenizer, seed, *policy_amounts, progress=progress),
         ]
         for part in parts:
             part.result()
     seconds = time.perf_counter() - started
-    settings = {"seed": seed, "vision_steps": vision_steps, "policy_steps": policy_steps, "judge_steps": judge_steps}
-    settings["pictures"] = pictures
     for name, card in SPECIFICATION["cards"].items():
         write_text(aside / name / "README.md", card.format(**settings))
     files = {str(p.relative_to(aside)): sha256_of(p) for p in sorted(aside.rglob("*")) if p.is_file() and p.name != "README.md"}

@@ -19,12 +19,6 @@ CAUTIOUS_WORDING = 0
 P_VAGUE, P_VAGUE_ELSEWHERE, P_NEAR_MISS, P_SLIP = 0.8, 0.04, 0.08, 0.12
 
 
-def phrases() -> dict[str, Any]:
-    """How answers are worded, from `data/answers.yaml`."""
-    words: dict[str, Any] = read_table("answers")
-    return words
-
-
 def pick_other(rng: np.random.Generator, values: Any, value: Any) -> Any:
     """One of the values that is not `value`, unless there is no other."""
     return pick(rng, [v for v in values if v != value] or [value])
@@ -74,7 +68,7 @@ def _answer(sample: Sample, rng: np.random.Generator) -> str:
     facts, lexicon = sample.facts or {}, load_lexicon()
     family, truth = facts["family"], facts["truth"]
     if rng.random() < (P_VAGUE if is_cautious(facts) else P_VAGUE_ELSEWHERE):
-        return pick(rng, phrases()["vague"][family])
+        return pick(rng, read_table("answers")["vague"][family])
     wrong = rng.random() < P_NEAR_MISS
     if wrong:
         facts, truth = _near_miss(facts, rng)

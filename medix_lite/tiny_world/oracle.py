@@ -15,7 +15,7 @@ import re
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..files import read_table
 from .lexicon import findings, load_lexicon
@@ -32,8 +32,7 @@ _CANNOT = r"\b(?:not|cannot|\w+n't)(?: \w+){0,2}? (?:exclude|rule|tell|say|deter
 _LABEL = re.compile(r"\W*(?:it is )?(?:(?:the )?(?:answer|option|choice)\W+(?:is\W+)?)?([a-z])(?!\w)(\W*)(.*)", re.DOTALL)
 
 
-@dataclass(frozen=True)
-class Truth:
+class Truth(NamedTuple):
     """What the oracle says: whether the answer is true, whether it hedges, why, and a score (for reports in fifths)."""
 
     correct: bool
@@ -42,8 +41,7 @@ class Truth:
     score: float
 
 
-@dataclass(frozen=True)
-class Grade:
+class Grade(NamedTuple):
     """A report's points of five, and the facts that it covers, misses, invents and contradicts."""
 
     score: int
@@ -73,8 +71,7 @@ class Claim:
 Parts = list[str | Claim]
 
 
-@dataclass(frozen=True)
-class Reading:
+class Reading(NamedTuple):
     """A text as the oracle reads it; `answers` holds "yes" and "no", `presents` tells that it says that a thing is there."""
 
     claims: list[Claim]

@@ -30,7 +30,6 @@ AGES: tuple[Age, ...] = get_args(Age)
 AGE_SHARES = {"train": (0.03, 0.5, 0.47), "test": (0.2, 0.4, 0.4)}
 UNSEEN_SHARES = {"picture": 0.7, "combination": 0.15, "wording": 0.15}
 
-Item = tuple[Sample, NDArray[np.uint8] | None]
 Facts = dict[str, Any]
 
 
@@ -82,7 +81,7 @@ def describe(facts: Facts) -> str:
     return text
 
 
-def generate(n: int, split: str, seed: int, pictures: bool = True) -> Iterator[Item]:
+def generate(n: int, split: str, seed: int, pictures: bool = True) -> Iterator[tuple[Sample, NDArray[np.uint8] | None]]:
     """`n` samples of a split with their pictures (None for text only, or for all without `pictures`), the same for the same seed.
 
     No text-only question stands twice.
@@ -145,16 +144,12 @@ def _draw_facts(family: str, split: str, rng: np.random.Generator) -> Facts:
     ages = [any(age in c.ages for c in shown) for age in AGES]
     chances = np.array(AGE_SHARES["test" if split in MEASURED else "train"]) * ages
     has_side = modality in PAIRED or (finding is not None and finding.sided)
-    facts: Facts = {
-        "family": family,
-        "modality": modality,
-        "finding": finding.name if finding else None,
-        "side": pick(rng, SIDES) if has_side else None,
-        "size_mm": pick(rng, finding.sizes) if finding and finding.sizes else None,
-        "count": pick(rng, COUNTS) if finding and finding.counted else None,
-        "age": AGES[rng.choice(len(AGES), p=chances / chances.sum())],
-        "sex": pick(rng, [sex for sex in get_args(Sex) if any(sex in c.sexes for c in shown)]),
-    }
+    facts: Facts = {"family": family, "modality": modality, "finding": finding.name if finding else None}
+    facts["side"] = pick(rng, SIDES) if has_side else None
+    facts["size_mm"] = pick(rng, finding.sizes) if finding and finding.sizes else None
+    facts["count"] = pick(rng, COUNTS) if finding and finding.counted else None
+    facts["age"] = AGES[rng.choice(len(AGES), p=chances / chances.sum())]
+    facts["sex"] = pick(rng, [sex for sex in get_args(Sex) if any(sex in c.sexes for c in shown)])
     if family == "yes_no":
         target = finding if finding and says_yes else pick(rng, [c for c in choices if c is not finding])
         return facts | {"target": target.name, "truth": "yes" if says_yes else "no"}
