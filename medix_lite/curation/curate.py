@@ -18,12 +18,11 @@ from tqdm import tqdm
 from ..figures import curation_counts, data_url, save
 from ..files import InputError, clear_write_errors, read_json, read_jsonl, read_table, sha256_of, write_json, write_jsonl
 from ..samples import Sample
-from .checks import check_row
-from .duplicates import fingerprint_of, hash_of
+from .examine import HERE, examiner
 from .leakage import TextIndex
 from .licences import licence_of_mix
 from .outputs import line_writer, split_writer, write_pages
-from .pictures import Looking, look_at
+from .pictures import Looking
 from .rows import Row
 from .sift import BENCHMARK, Sifted, load_table, sift
 from .sources import fingerprint, labels_of, licence_of, parse_spec, read_source, short_name
@@ -102,11 +101,12 @@ def curate(
     shards = list(takewhile(Path.exists, (work / f"{n:06d}.jsonl" for n in count())))
     waiting = islice(every, len(shards) * SHARD, None)
     bar = tqdm(desc="rows", unit=" rows", initial=len(shards) * SHARD, disable=None)
-    while chunk := list(islice(waiting, SHARD)):
-        shard = work / f"{len(shards):06d}.jsonl"
-        write_jsonl(shard, (examine(number, spec, row, index, how) for number, spec, row in chunk))
-        shards.append(shard)
-        bar.update(len(chunk))
+    with examiner(index, how) as examine_all:
+        while chunk := list(islice(waiting, SHARD)):
+            shard = work / f"{len(shards):06d}.jsonl"
+            write_jsonl(shard, examine_all(chunk, len(shards) * SHARD >= HERE))
+            shards.append(shard)
+            bar.update(len(chunk))
     bar.close()
 
     sifted = sift(load_table(_all_rows(shards)), sizes, seed)
@@ -125,27 +125,6 @@ def curate(
     write_json(out / "curation.json", report)
     _clear(out)
     return report
-
-
-def examine(number: int, spec: str, row: Row, index: TextIndex, how: Looking) -> dict[str, Any]:
-    """One row by itself: the checked sample or the reason against it, its fingerprints, looks at its pictures, and text leaks."""
-    name = spec.partition(":")[0]
-    done: dict[str, Any] = {"number": number, "id": row.id, "source": name, "split": row.split, "reason": None}
-    done |= {"sample": None, "prints": None, "looks": [], "leaks": []}
-    drawn = name == "phantoms"  # each from its own facts and noise: what looks alike is meant to
-    try:
-        looks = [look_at(picture, how._replace(hashed=not drawn)) for picture in row.pictures if row.problem is None]
-        done["looks"] = [look._asdict() for look in looks]
-        if number == BENCHMARK:
-            return done
-        sample = check_row(row, name, [look.path for look in looks], next((look.modality for look in looks if look.modality), None))
-        prints = fingerprint_of(sample) | {"group": hash_of(sample.source, sample.group) if sample.group else 0}
-        done["prints"] = prints | ({"words": None} if drawn else {})
-        done["leaks"] = list(index.leaks(sample))
-        done["sample"] = sample.model_dump()
-    except InputError as error:
-        done["reason"] = str(error)
-    return done
 
 
 def _all_rows(shards: Sequence[Path]) -> Iterator[dict[str, Any]]:

@@ -21,14 +21,27 @@ from PIL import Image
 from medix_lite.tiny_world.questions import generate
 
 CHILD = """
-import json, resource, sys, time
+import json, sys, threading, time
 from pathlib import Path
+import psutil
 from medix_lite.curation.curate import curate
+me, peak = psutil.Process(), 0
+def watch():  # this process and those it starts, together
+    global peak
+    while True:
+        used = 0
+        for process in (me, *me.children(recursive=True)):
+            try:
+                used += process.memory_info().rss
+            except psutil.NoSuchProcess:
+                pass
+        peak = max(peak, used)
+        time.sleep(0.2)
+threading.Thread(target=watch, daemon=True).start()
 started = time.perf_counter()
 sizes = {"train": 10**6, "test": 10**6, "probe": 64}
 report = curate("parquet:" + sys.argv[1], Path(sys.argv[2]), sizes=sizes, seed=0, image_size=64)
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-print(json.dumps({"seconds": time.perf_counter() - started, "mib": peak} | report["counts"]))
+print(json.dumps({"seconds": time.perf_counter() - started, "mib": peak / 2**20} | report["counts"]))
 """
 
 
