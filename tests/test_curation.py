@@ -16,6 +16,7 @@ from pathlib import Path
 
 import datasets
 import numpy as np
+import psutil
 import pytest
 import yaml
 from benchmark_files import ROWS
@@ -982,6 +983,25 @@ def kill_and_resume(long_run, tmp_path: Path, monkeypatch, folders: int, kills: 
 
 def test_a_killed_run_resumes_to_the_same_bytes(long_run, tmp_path, monkeypatch):
     kill_and_resume(long_run, tmp_path, monkeypatch, folders=1, kills=2)
+
+
+def test_several_processes_write_the_same_bytes(long_run, tmp_path, monkeypatch):
+    source, whole, _ = long_run
+    monkeypatch.setattr("medix_lite.curation.curate.HERE", 0)
+    assert finish(source, tmp_path / "out", monkeypatch) == whole
+
+
+def test_processes_end_with_a_killed_parent(long_run, tmp_path):
+    source = long_run[0]
+    code = CURATE.replace("curation.SHARD", "curation.HERE = 0\ncuration.SHARD", 1)
+    command = [sys.executable, "-c", code, str(source), str(tmp_path / "out")]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_for(tmp_path / "out" / ".work" / "000001.jsonl", process)
+    children = psutil.Process(process.pid).children(recursive=True)
+    assert children
+    process.kill()
+    process.wait()
+    assert not psutil.wait_procs(children, timeout=20)[1]
 
 
 @pytest.mark.slow
