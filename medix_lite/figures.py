@@ -18,6 +18,7 @@ from .rewards.composite import Reward
 from .samples import Sample
 
 DARK, LIGHT, MID = "#1f3a5f", "#e07b39", "#7a8ca3"
+STYLES = ((LIGHT, "s"), (MID, "^"), (DARK, "o"))
 SIGNALS = ("accuracy", "semantic", "format", "modality")
 NAMES = {"true_accuracy": "true accuracy\n(oracle)", "judged_accuracy": "judged\naccuracy", "pass_at_8": "pass@8\n(sampled)"}
 PANELS = {"by_modality": "modality", "by_kind": "kind of question", "by_source": "source", "by_length": "length of the reference"}
@@ -112,6 +113,32 @@ def training_curves(rows: Sequence[dict[str, Any]], probe_n: int, max_tokens: in
             axis.legend(fontsize=8, frameon=False)
     note = f"Lines are moving means of {smooth} steps; the probe has {probe_n} questions."
     figure.text(0.5, -0.02, note, ha="center", fontsize=9)
+    figure.tight_layout()
+    return figure
+
+
+def audit_by_kind(audits: dict[str, dict[str, Any]]) -> Figure:
+    """Error rates of judges (from `audit`) by kind of candidate, with 95% intervals: wrong taken for right, right refused."""
+    kinds = list(next(iter(audits.values()))["by_kind"])
+    figure, axes = plt.subplots(1, 2, figsize=(11, 0.42 * len(kinds) + 1.2), sharey=True)
+    panels = {"fpr": "wrong candidates taken for right", "fnr": "right candidates refused (or left open)"}
+    for axis, (rate, title) in zip(axes, panels.items(), strict=True):
+        for number, (name, found) in enumerate(audits.items()):
+            parts = [found["by_kind"][kind][rate] for kind in kinds]
+            values, limits = np.array([part["value"] for part in parts]), np.array([part["ci95"] for part in parts])
+            places, style = (
+                np.arange(len(kinds)) + 0.25 * (number - 1),
+                dict(zip(("color", "fmt"), STYLES[number % 3], strict=True)),
+            )
+            errors = np.clip(np.abs(limits.T - values), 0, None)
+            axis.errorbar(values, places, xerr=errors, label=name, color=colour, fmt=marker, markersize=4, elinewidth=1)
+        axis.set_title(title, fontsize=10)
+        axis.set_xlabel("share, 95% interval", fontsize=8)
+        axis.set_xlim(-0.02, 1.02)
+        axis.grid(axis="x", alpha=0.3)
+    axes[0].set_yticks(range(len(kinds)), kinds, fontsize=8)
+    axes[0].invert_yaxis()
+    figure.legend(*axes[0].get_legend_handles_labels(), frameon=False, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0))
     figure.tight_layout()
     return figure
 

@@ -1,0 +1,49 @@
+"""The attack suite against `rules`, the default judge and the tiny judge alone; and the rules against humans and `contains`.
+
+    MEDIX_LITE_REAL_DATA=FOLDER python tests/benchmarks/judge_audit.py
+
+Prints a table by judge and kind, then agreement with EVOUNA's humans, and writes `data/reference/judge-audit.json` and
+`data/reference/judge-humans.json`. The last line is the default judge's false-positive rate on the suite.
+"""
+
+import os
+from pathlib import Path
+
+from medix_lite.files import DATA, write_json
+from medix_lite.judging.audit import Pair, audit, judge_pairs, read_pairs
+from medix_lite.judging.judges import make_judge
+from medix_lite.judging.verdicts import Verdict
+
+
+def contains(pairs: list[Pair]) -> list[Verdict]:
+    """The usual shortcut: YES if a reference is a part of the answer, whatever the case."""
+    found = [any(r.lower() in pair.candidate.lower() for r in (pair.reference, *pair.references)) for pair in pairs]
+    return [
+        Verdict(id="x", verdict="YES" if yes else "NO", decided_by="exact", score=float(yes), judge_id="contains") for yes in found
+    ]
+
+
+def line(name: str, found: dict) -> str:
+    values = [f"{key} {found[key]['value']}" for key in ("kappa", "mcc", "sensitivity", "specificity", "unscored")]
+    return f"{name:16} n {found['n']}, {', '.join(values)}"
+
+
+def main() -> None:
+    suite, audits = read_pairs(DATA / "audit" / "attacks.jsonl"), {}
+    for name in ("rules", "tiny", "model-only:tiny"):
+        audits[name] = audit(suite, judge_pairs(suite, make_judge(name)))
+        print(line(name, audits[name]))
+        for kind, part in audits[name]["by_kind"].items():
+            print(f"    {kind:19} n {part['n']:3}, fpr {part['fpr']['value']}, fnr {part['fnr']['value']}")
+    write_json(DATA / "reference" / "judge-audit.json", audits)
+    if folder := os.environ.get("MEDIX_LITE_REAL_DATA"):
+        humans = read_pairs(Path(folder, "qa_eval", "EVOUNA", "NQ.json"))
+        found = {"contains": audit(humans, contains(humans)), "rules": audit(humans, judge_pairs(humans, make_judge("rules")))}
+        for name, agreement in found.items():
+            print(line(name, agreement))
+        write_json(DATA / "reference" / "judge-humans.json", found)
+    print(f"{1 - audits['tiny']['specificity']['value']:.4f}")
+
+
+if __name__ == "__main__":
+    main()
