@@ -8,7 +8,7 @@ import string
 import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from functools import cache
+from functools import cache, lru_cache
 from typing import Literal
 
 from pydantic import BaseModel
@@ -30,6 +30,18 @@ _ARTICLE = re.compile(r"^(?:an?|the) ")
 _TAIL = re.compile(r" (?:is|are) (?:present|seen|visible)$")
 _DENIAL = re.compile(r"(?:no (?:evidence|signs?) of|absence of|negative for|without|free of|no|not) (?P<rest>.+)")
 _LIST = re.compile(r",\s+|;|\bor\b|\band\b")
+_MARKS = "".join(map(chr, range(0xE000, 0xE000 + len(string.ascii_lowercase))))  # one private character for each option
+_MARK = re.compile(rf"[{_MARKS}]")
+_BEFORE_LABEL = frozenset("or and not but than of both either option choice answer is be nor neither".split())
+_AFTER_A = re.compile(r"|[^\w\s\ue000-\ue019]|or|and|but|because|since|as|is|not|rather|instead|[b-z]")
+_FILLERS = frozenset(
+    "a an the and or both either option options choice answer diagnosis is it this that would be correct right best final my i "
+    "choose pick select so thus therefore hence".split()
+)
+_CONTRAST = re.compile(
+    rf"not (?P<other>[{_MARKS}](?: [{_MARKS}])?) but (?:rather )?(?P<own>[{_MARKS}](?: [{_MARKS}])?)"
+    rf"|(?P<owns>[{_MARKS}](?: [{_MARKS}])?) (?:not|rather than|instead of) (?P<others>[{_MARKS}](?: [{_MARKS}])?)"
+)
 
 
 class Verdict(BaseModel):
@@ -96,70 +108,69 @@ def strip_lead(text: str) -> str:
 
 def decide_option(sample: Sample, answer: str) -> Answer | None:
     """Compare the option that the answer picks with the right one; picking two different options is NO."""
-    options = [normalise(option) for option in sample.options or []]
-    if not 1 < len(options) <= 26:
+    options = tuple(normalise(option) for option in sample.options or [])
+    if not 1 < len(options) <= len(string.ascii_lowercase):
         return None
     accepted = {normalise(reference) for reference in sample.accepted()}
     right = {i for i, option in enumerate(options) if option in accepted}
     if not right:  # a data set may give the label as the reference
         right = {i for i in range(len(options)) if string.ascii_lowercase[i] == normalise(sample.reference)}
-    text = normalise(answer)
-    claimed = claimed_options(text, options) or claimed_options(strip_lead(text), options)
+    claimed = claimed_options(normalise(answer), options)
     if not right or claimed is None:
         return None
-    return "YES" if len(claimed) == 1 and claimed <= right else "NO"
+    return "YES" if claimed <= right and len({options[i] for i in claimed}) == 1 else "NO"
 
 
-def claimed_options(text: str, options: list[str]) -> set[int] | None:
+def claimed_options(text: str, options: tuple[str, ...]) -> set[int] | None:
     """Indices of the options that a normalised answer picks, or None where that is not plain.
 
-    >>> claimed_options("b. effusion", ["pneumonia", "effusion"]), claimed_options("a or b", ["pneumonia", "effusion"])
+    >>> claimed_options("b. effusion", ("pneumonia", "effusion")), claimed_options("a or b", ("pneumonia", "effusion"))
     ({1}, {0, 1})
     """
-    labels = string.ascii_lowercase[: len(options)]
-    label = rf"(?:option )?[(\[]?([{labels}])[)\]]?"
-    if (one := _one_option(text, options, labels, label)) is not None:
-        return {one}
-    listed = [_one_option(part.strip(), options, labels, label) for part in _LIST.split(text.removeprefix("both "))]
-    if len(listed) > 1 and (several := {index for index in listed if index is not None}) and None not in listed:
-        return several
-    spelled = [rf"(?<!\w){re.escape(option)}(?!\w)" for option in options]
-    enumerated = {i for i, name in enumerate(labels) if re.search(rf"(?<!\w){name}[.):]+ *{spelled[i]}", text)}
-    if len(enumerated) > 1:
-        return enumerated
-    if re.fullmatch(rf"{label}(?:[,/& ]\s*{label})+", text):
-        return {labels.index(name) for name in re.findall(rf"(?<!\w)[{labels}](?!\w)", text)}
+    labels = list(string.ascii_lowercase[: len(options)])
+    if any(option in labels and options[labels.index(option)] != option for option in filter(None, options)):
+        # Blood groups: is "B" the text or the label? Only both together tell, or a text that is no label.
+        both = re.fullmatch(r"[(\[]?([a-z])[)\].:]+ ?(.+)", text)
+        if both and both[1] in labels and both[2] in options:
+            return {labels.index(both[1]), options.index(both[2])}
+        return {options.index(text)} if text in options and text not in labels else None
+    if text in options:
+        return {options.index(text)}
+    words = _mark_options(text, options)
+    picked = {_MARKS.index(word) for word in words if word in _MARKS}
+    lead = next((i for i, word in enumerate(words) if word not in _MARKS), len(words))
+    if words and lead == len(words):
+        return picked
     if re.fullmatch(r"(?:both|all|any|either)(?: of)?(?: the)?(?: above| options| them)?", text):
         return set(range(len(options)))
-    contrast = re.fullmatch(r"not (?P<other>.+?),? but (?:rather )?(?P<own>.+)", text) or re.fullmatch(
-        r"(?P<own>.+?),? (?:and not|not|rather than|instead of) (?P<other>.+)", text
-    )
-    if contrast:
-        own, other = (_one_option(strip_lead(contrast[part]), options, labels, label) for part in ("own", "other"))
-        return {own} if own is not None and other is not None and own != other else None
-    led = re.match(rf"{label}(?:[.):,-]+\s*|\s+(?=because|since|as\b))(?P<rest>.+)", text)
-    if led is None:
-        trailed = re.fullmatch(rf"(?P<own>.+?),? [(\[]?(?:option )?([{labels}])[)\]]?", text)
-        index = _one_option(trailed["own"], options) if trailed else None
-        return None if trailed is None or index is None else {index, labels.index(trailed[2])}
-    picked, rest = labels.index(led[1]), led["rest"]
-    if (named := _one_option(rest, options)) is not None:
-        return {picked, named}
-    reasoned = re.match(rf"(?:{re.escape(options[picked])}(?!\w)|because|since|as\b)", rest)
-    others = any(re.search(pattern, rest) for i, pattern in enumerate(spelled) if i != picked)
-    hedged = re.search(rf"\b(?:or|and|not) (?:option )?[(\[]?[{labels}][)\]]?(?!\w)", rest)
-    return {picked} if reasoned and not others and not hedged else None
+    if contrast := _CONTRAST.fullmatch(" ".join(words)):
+        own, other = (
+            {_MARKS.index(mark) for mark in (contrast[name] or contrast[name + "s"]).split()} for name in ("own", "other")
+        )
+        return None if own & other else own
+    # A pick with its reason, as long as the reason names no other option.
+    return picked if len(picked) == 1 and (lead > 1 or (lead and words[lead] in ("because", "since", "as"))) else None
 
 
-def _one_option(text: str, options: list[str], labels: str = "", label: str = "") -> int | None:
-    """Index of the option that the whole text is, by its own text or (if `labels` is given) by its label."""
-    bare = _ARTICLE.sub("", text)
-    by_text = next((i for i, option in enumerate(options) if option in (text, bare)), None)
-    found = re.fullmatch(rf"{label}[.:]?", text) if labels else None
-    by_label = labels.index(found[1]) if found else None
-    if by_text is not None and by_label is not None and by_text != by_label:
-        return None  # blood groups: is "B" the text or the label?
-    return by_label if by_text is None else by_text
+def _mark_options(text: str, options: tuple[str, ...]) -> list[str]:
+    """The words of an answer without fillers and punctuation; an option's text or label becomes one of `_MARKS`."""
+    marked = _option_pattern(options).sub(lambda found: f" {_MARKS[options.index(found[0])]} ", _MARK.sub(" ", text))
+    words = re.findall(rf"[{_MARKS}]|[^\W{_MARKS}]+(?:'\w+)?|[^\w\s]", marked)
+    read, labels = [], list(string.ascii_lowercase[: len(options)])
+    for before, word, after in zip(["", *words], words, [*words[1:], ""], strict=False):
+        # A lone letter after an ordinary word ("vitamin c") is no label, and "a" before one is an article.
+        alone = not before[:1].isalnum() or before in _BEFORE_LABEL
+        if word in labels and alone and (word != "a" or _AFTER_A.fullmatch(after)):
+            read.append(_MARKS[labels.index(word)])
+        elif word in _MARKS or word == "?" or (word[0].isalnum() and word not in _FILLERS):
+            read.append(word)
+    return read
+
+
+@lru_cache(maxsize=4096)
+def _option_pattern(options: tuple[str, ...]) -> re.Pattern[str]:
+    longest_first = sorted(filter(None, options), key=len, reverse=True)
+    return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?!\w)" if longest_first else r"(?!)")
 
 
 def decide_number(sample: Sample, answer: str) -> Answer | None:
