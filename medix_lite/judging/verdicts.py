@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from ..samples import Sample
 from ..text import LENGTH, MASS, Quantity, find_unit, is_negated, normalise, read_quantity, sides
+from .statements import answers_nothing, rule_words, states_reference
 
 Decider = Literal["exact", "option", "number", "lexicon", "model", "none"]
 Answer = Literal["YES", "NO"]
@@ -32,12 +33,7 @@ _DENIAL = re.compile(r"(?:no (?:evidence|signs?) of|absence of|negative for|with
 _LIST = re.compile(r",\s+|;|\bor\b|\band\b")
 _MARKS = "".join(map(chr, range(0xE000, 0xE000 + len(string.ascii_lowercase))))  # one private character for each option
 _MARK = re.compile(rf"[{_MARKS}]")
-_BEFORE_LABEL = frozenset("or and not but than of both either option choice answer is be nor neither".split())
 _AFTER_A = re.compile(r"|[^\w\s\ue000-\ue019]|or|and|but|because|since|as|is|not|rather|instead|[b-z]")
-_FILLERS = frozenset(
-    "a an the and or both either option options choice answer diagnosis is it this that would be correct right best final my i "
-    "choose pick select so thus therefore hence".split()
-)
 _CONTRAST = re.compile(
     rf"not (?P<other>[{_MARKS}](?: [{_MARKS}])?) but (?:rather )?(?P<own>[{_MARKS}](?: [{_MARKS}])?)"
     rf"|(?P<owns>[{_MARKS}](?: [{_MARKS}])?) (?:not|rather than|instead of) (?P<others>[{_MARKS}](?: [{_MARKS}])?)"
@@ -73,11 +69,12 @@ class Verdict(BaseModel):
 def decide_by_rules(sample: Sample, answer: str | None, template_id: str = "base") -> Verdict | None:
     """The verdict of the first tier that can decide, or None where none can. Never raises on any string."""
     answer = answer or ""
-    tiers: dict[Decider, Callable[[Sample, str], Answer | None]]
-    tiers = {"exact": decide_exact, "option": decide_option, "number": decide_number, "lexicon": decide_words}
-    for tier, decide in tiers.items():
-        decision = decide(sample, answer) if tier == "exact" or len(answer) <= LONGEST else None
-        if decision:
+    if decision := decide_exact(sample, answer):
+        return rule_verdict(sample, decision, "exact", template_id)
+    tiers: dict[Callable[[Sample, str], Answer | None], Decider]
+    tiers = {decide_nothing: "exact", decide_option: "option", decide_number: "number", decide_words: "lexicon"}
+    for decide, tier in tiers.items():
+        if len(answer) <= LONGEST and (decision := decide(sample, answer)):
             return rule_verdict(sample, decision, tier, template_id)
     return None
 
@@ -97,6 +94,11 @@ def decide_exact(sample: Sample, answer: str) -> Answer | None:
     if text != "-" and all(unicodedata.category(character).startswith(("P", "Z", "C")) for character in text):
         return "NO"
     return None
+
+
+def decide_nothing(sample: Sample, answer: str) -> Answer | None:
+    """NO if the answer is none ("I do not know"), or speaks to the judge."""
+    return "NO" if answers_nothing(sample, normalise(answer)) else None
 
 
 def strip_lead(text: str) -> str:
@@ -156,13 +158,13 @@ def _mark_options(text: str, options: tuple[str, ...]) -> list[str]:
     """The words of an answer without fillers and punctuation; an option's text or label becomes one of `_MARKS`."""
     marked = _option_pattern(options).sub(lambda found: f" {_MARKS[options.index(found[0])]} ", _MARK.sub(" ", text))
     words = re.findall(rf"[{_MARKS}]|[^\W{_MARKS}]+(?:'\w+)?|[^\w\s]", marked)
-    read, labels = [], list(string.ascii_lowercase[: len(options)])
+    read, labels, known = [], list(string.ascii_lowercase[: len(options)]), rule_words()
     for before, word, after in zip(["", *words], words, [*words[1:], ""], strict=False):
         # A lone letter after an ordinary word ("vitamin c") is no label, and "a" before one is an article.
-        alone = not before[:1].isalnum() or before in _BEFORE_LABEL
+        alone = not before[:1].isalnum() or before in known.before_label
         if word in labels and alone and (word != "a" or _AFTER_A.fullmatch(after)):
             read.append(_MARKS[labels.index(word)])
-        elif word in _MARKS or word == "?" or (word[0].isalnum() and word not in _FILLERS):
+        elif word in _MARKS or word == "?" or (word[0].isalnum() and word not in known.option_fillers):
             read.append(word)
     return read
 
@@ -210,9 +212,12 @@ def _same_quantity(given: Quantity, wanted: Quantity, question: str) -> bool | N
 
 
 def decide_words(sample: Sample, answer: str) -> Answer | None:
-    """Yes/no references, sides, and synonyms of the lexicon's tier forms."""
+    """Yes/no references, sides, synonyms of the lexicon's tier forms, and sentences that state the reference."""
     text = strip_lead(normalise(answer))
-    return _decide_yes_no(sample, text) or _decide_side(sample, text) or _decide_synonym(sample, text)
+    decision = _decide_yes_no(sample, text) or _decide_side(sample, text) or _decide_synonym(sample, text)
+    # A bare quantity that the number tier left open stays open.
+    open_question = not (sample.options or read_quantity(text)) and normalise(sample.reference) not in ("yes", "no", "maybe")
+    return decision or ("YES" if open_question and states_reference(sample, answer) else None)
 
 
 def _decide_yes_no(sample: Sample, text: str) -> Answer | None:
