@@ -14,21 +14,14 @@ from typing import Literal
 from pydantic import BaseModel
 
 from ..samples import Sample
-from ..text import LENGTH, MASS, Quantity, find_unit, is_negated, normalise, read_quantity, sides
+from ..text import LENGTH, MASS, TAIL, Quantity, find_unit, is_negated, normalise, read_quantity, sides, strip_lead
 from .statements import answers_nothing, rule_words, states_reference
 
 Decider = Literal["exact", "option", "number", "lexicon", "model", "none"]
 Answer = Literal["YES", "NO"]
 LONGEST = 2_000  # characters: a longer answer is an essay, and only the exact tier looks at it
 
-_LEAD = re.compile(
-    r"(?:so|thus|therefore|hence),? |i (?:would )?(?:choose|pick|select) |(?:it|this|that) is |it's |there (?:is|are) "
-    r"|(?:the |this )?(?:image|picture|scan|film|phantom) shows |evidence of "
-    r"|(?:it |this )?shows |(?:most )?consistent with "
-    r"|(?:the |my )?(?:(?:correct|best|right|final) )*(?:answer|option|choice|diagnosis)(?: is| would be)?:? "
-)
 _ARTICLE = re.compile(r"^(?:an?|the) ")
-_TAIL = re.compile(r" (?:is|are) (?:present|seen|visible)$")
 _DENIAL = re.compile(r"(?:no (?:evidence|signs?) of|absence of|negative for|without|free of|no|not) (?P<rest>.+)")
 _LIST = re.compile(r",\s+|;|\bor\b|\band\b")
 _MARKS = "".join(map(chr, range(0xE000, 0xE000 + len(string.ascii_lowercase))))  # one private character for each option
@@ -99,13 +92,6 @@ def decide_exact(sample: Sample, answer: str) -> Answer | None:
 def decide_nothing(sample: Sample, answer: str) -> Answer | None:
     """NO if the answer is none ("I do not know"), or speaks to the judge."""
     return "NO" if answers_nothing(sample, normalise(answer)) else None
-
-
-def strip_lead(text: str) -> str:
-    """Normalised text without "the answer is", "option", "there is" in front."""
-    while found := _LEAD.match(text):
-        text = text[found.end() :]
-    return text
 
 
 def decide_option(sample: Sample, answer: str) -> Answer | None:
@@ -264,7 +250,7 @@ def tier_index() -> dict[str, frozenset[str]]:
 def _meaning(text: str) -> tuple[frozenset[str], bool]:
     """Concepts that the whole normalised text may stand for (empty: unknown), and whether it denies them."""
     index = tier_index()
-    bare = _TAIL.sub("", text)
+    bare = TAIL.sub("", text)
     for candidate in (text, bare, _ARTICLE.sub("", bare)):
         if candidate in index:
             return index[candidate], False

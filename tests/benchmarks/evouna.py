@@ -38,7 +38,11 @@ def labelled_answers(folder):
 
 def scores(labels, said):
     """Kappa, MCC and counts of (label, said)."""
-    return float(cohen_kappa_score(labels, said)), float(matthews_corrcoef(labels, said)), dict(Counter(zip(labels, said, strict=True)))
+    return (
+        float(cohen_kappa_score(labels, said)),
+        float(matthews_corrcoef(labels, said)),
+        dict(Counter(zip(labels, said, strict=True))),
+    )
 
 
 def main(every="1"):
