@@ -43,7 +43,15 @@ _NEGATION = re.compile(
     r"\b(?:no|not|non|none|never|neither|nor|without|absent|absence|negative|denies|free of|ruled? out|cannot)\b|n't\b"
 )
 _UNREMARKABLE = re.compile(r"\b(?P<denied>(?:not|isn't)(?: an?| quite)? )?(?:normal|unremarkable|healthy|clear)\b")
+_LEAD = re.compile(
+    r"(?:so|thus|therefore|hence),? |i (?:would )?(?:choose|pick|select) |(?:it|this|that) is |it's |there (?:is|are) "
+    r"|(?:the |this )?(?:image|picture|scan|film|phantom) shows |evidence of "
+    r"|(?:it |this )?shows |(?:most )?consistent with "
+    r"|(?:the |my )?(?:(?:correct|best|right|final) )*(?:answer|option|choice|diagnosis)(?: is| would be)?:? "
+)
+TAIL = re.compile(r" (?:is|are) (?:present|seen|visible)$")
 _SIDE = re.compile(r"\b(left|right|bilateral(?:ly)?|both)\b")
+_SIDE_PHRASE = re.compile(rf"(?:\b(?:on|in|at) )?(?:\bthe )?{_SIDE.pattern}(?:[- ]sided?)?")
 
 
 @dataclass(frozen=True)
@@ -133,3 +141,21 @@ def plain_units(text: str) -> str:
         return f"{quantity.value.normalize():f}{unit}"
 
     return _MENTION.sub(plain, text)
+
+
+def strip_lead(text: str) -> str:
+    """Normalised text without "the answer is", "option", "there is" in front."""
+    while found := _LEAD.match(text):
+        text = text[found.end() :]
+    return text
+
+
+def core(text: str) -> str:
+    """A text without what the vetoes compare (sides, numbers) and without "this shows"; all in plain units if nothing else is left.
+
+    >>> core("This shows right-sided effusion, 2 cm."), core("on the right, 2 cm")
+    ('effusion', 'right, 20 mm')
+    """
+    plain = TAIL.sub("", strip_lead(normalise(text)))
+    rest = " ".join(_SIDE_PHRASE.sub(" ", _MENTION.sub(" ", plain)).split()).strip(" ,;.")
+    return rest or _SIDE_PHRASE.sub(r"\1", plain_units(plain))

@@ -8,28 +8,29 @@ import string
 import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from functools import cache
+from functools import cache, lru_cache
 from typing import Literal
 
 from pydantic import BaseModel
 
 from ..samples import Sample
-from ..text import LENGTH, MASS, Quantity, find_unit, is_negated, normalise, read_quantity, sides
+from ..text import LENGTH, MASS, TAIL, Quantity, find_unit, is_negated, normalise, read_quantity, sides, strip_lead
+from .statements import answers_nothing, rule_words, states_reference
 
 Decider = Literal["exact", "option", "number", "lexicon", "model", "none"]
 Answer = Literal["YES", "NO"]
 LONGEST = 2_000  # characters: a longer answer is an essay, and only the exact tier looks at it
 
-_LEAD = re.compile(
-    r"(?:so|thus|therefore|hence),? |i (?:would )?(?:choose|pick|select) |(?:it|this|that) is |it's |there (?:is|are) "
-    r"|(?:the |this )?(?:image|picture|scan|film|phantom) shows |evidence of "
-    r"|(?:it |this )?shows |(?:most )?consistent with "
-    r"|(?:the |my )?(?:(?:correct|best|right|final) )*(?:answer|option|choice|diagnosis)(?: is| would be)?:? "
-)
 _ARTICLE = re.compile(r"^(?:an?|the) ")
-_TAIL = re.compile(r" (?:is|are) (?:present|seen|visible)$")
 _DENIAL = re.compile(r"(?:no (?:evidence|signs?) of|absence of|negative for|without|free of|no|not) (?P<rest>.+)")
 _LIST = re.compile(r",\s+|;|\bor\b|\band\b")
+_MARKS = "".join(map(chr, range(0xE000, 0xE000 + len(string.ascii_lowercase))))  # one private character for each option
+_MARK = re.compile(rf"[{_MARKS}]")
+_AFTER_A = re.compile(r"|[^\w\s\ue000-\ue019]|or|and|but|because|since|as|is|not|rather|instead|[b-z]")
+_CONTRAST = re.compile(
+    rf"not (?P<other>[{_MARKS}](?: [{_MARKS}])?) but (?:rather )?(?P<own>[{_MARKS}](?: [{_MARKS}])?)"
+    rf"|(?P<owns>[{_MARKS}](?: [{_MARKS}])?) (?:not|rather than|instead of) (?P<others>[{_MARKS}](?: [{_MARKS}])?)"
+)
 
 
 class Verdict(BaseModel):
@@ -61,11 +62,12 @@ class Verdict(BaseModel):
 def decide_by_rules(sample: Sample, answer: str | None, template_id: str = "base") -> Verdict | None:
     """The verdict of the first tier that can decide, or None where none can. Never raises on any string."""
     answer = answer or ""
-    tiers: dict[Decider, Callable[[Sample, str], Answer | None]]
-    tiers = {"exact": decide_exact, "option": decide_option, "number": decide_number, "lexicon": decide_words}
-    for tier, decide in tiers.items():
-        decision = decide(sample, answer) if tier == "exact" or len(answer) <= LONGEST else None
-        if decision:
+    if decision := decide_exact(sample, answer):
+        return rule_verdict(sample, decision, "exact", template_id)
+    tiers: dict[Callable[[Sample, str], Answer | None], Decider]
+    tiers = {decide_nothing: "exact", decide_option: "option", decide_number: "number", decide_words: "lexicon"}
+    for decide, tier in tiers.items():
+        if len(answer) <= LONGEST and (decision := decide(sample, answer)):
             return rule_verdict(sample, decision, tier, template_id)
     return None
 
@@ -87,79 +89,76 @@ def decide_exact(sample: Sample, answer: str) -> Answer | None:
     return None
 
 
-def strip_lead(text: str) -> str:
-    """Normalised text without "the answer is", "option", "there is" in front."""
-    while found := _LEAD.match(text):
-        text = text[found.end() :]
-    return text
+def decide_nothing(sample: Sample, answer: str) -> Answer | None:
+    """NO if the answer is none ("I do not know"), or speaks to the judge."""
+    return "NO" if answers_nothing(sample, normalise(answer)) else None
 
 
 def decide_option(sample: Sample, answer: str) -> Answer | None:
     """Compare the option that the answer picks with the right one; picking two different options is NO."""
-    options = [normalise(option) for option in sample.options or []]
-    if not 1 < len(options) <= 26:
+    options = tuple(normalise(option) for option in sample.options or [])
+    if not 1 < len(options) <= len(string.ascii_lowercase):
         return None
     accepted = {normalise(reference) for reference in sample.accepted()}
     right = {i for i, option in enumerate(options) if option in accepted}
     if not right:  # a data set may give the label as the reference
         right = {i for i in range(len(options)) if string.ascii_lowercase[i] == normalise(sample.reference)}
-    text = normalise(answer)
-    claimed = claimed_options(text, options) or claimed_options(strip_lead(text), options)
+    claimed = claimed_options(normalise(answer), options)
     if not right or claimed is None:
         return None
-    return "YES" if len(claimed) == 1 and claimed <= right else "NO"
+    return "YES" if claimed <= right and len({options[i] for i in claimed}) == 1 else "NO"
 
 
-def claimed_options(text: str, options: list[str]) -> set[int] | None:
+def claimed_options(text: str, options: tuple[str, ...]) -> set[int] | None:
     """Indices of the options that a normalised answer picks, or None where that is not plain.
 
-    >>> claimed_options("b. effusion", ["pneumonia", "effusion"]), claimed_options("a or b", ["pneumonia", "effusion"])
+    >>> claimed_options("b. effusion", ("pneumonia", "effusion")), claimed_options("a or b", ("pneumonia", "effusion"))
     ({1}, {0, 1})
     """
-    labels = string.ascii_lowercase[: len(options)]
-    label = rf"(?:option )?[(\[]?([{labels}])[)\]]?"
-    if (one := _one_option(text, options, labels, label)) is not None:
-        return {one}
-    listed = [_one_option(part.strip(), options, labels, label) for part in _LIST.split(text.removeprefix("both "))]
-    if len(listed) > 1 and (several := {index for index in listed if index is not None}) and None not in listed:
-        return several
-    spelled = [rf"(?<!\w){re.escape(option)}(?!\w)" for option in options]
-    enumerated = {i for i, name in enumerate(labels) if re.search(rf"(?<!\w){name}[.):]+ *{spelled[i]}", text)}
-    if len(enumerated) > 1:
-        return enumerated
-    if re.fullmatch(rf"{label}(?:[,/& ]\s*{label})+", text):
-        return {labels.index(name) for name in re.findall(rf"(?<!\w)[{labels}](?!\w)", text)}
+    labels = list(string.ascii_lowercase[: len(options)])
+    if any(option in labels and options[labels.index(option)] != option for option in filter(None, options)):
+        # Blood groups: is "B" the text or the label? Only both together tell, or a text that is no label.
+        both = re.fullmatch(r"[(\[]?([a-z])[)\].:]+ ?(.+)", text)
+        if both and both[1] in labels and both[2] in options:
+            return {labels.index(both[1]), options.index(both[2])}
+        return {options.index(text)} if text in options and text not in labels else None
+    if text in options:
+        return {options.index(text)}
+    words = _mark_options(text, options)
+    picked = {_MARKS.index(word) for word in words if word in _MARKS}
+    lead = next((i for i, word in enumerate(words) if word not in _MARKS), len(words))
+    if words and lead == len(words):
+        return picked
     if re.fullmatch(r"(?:both|all|any|either)(?: of)?(?: the)?(?: above| options| them)?", text):
         return set(range(len(options)))
-    contrast = re.fullmatch(r"not (?P<other>.+?),? but (?:rather )?(?P<own>.+)", text) or re.fullmatch(
-        r"(?P<own>.+?),? (?:and not|not|rather than|instead of) (?P<other>.+)", text
-    )
-    if contrast:
-        own, other = (_one_option(strip_lead(contrast[part]), options, labels, label) for part in ("own", "other"))
-        return {own} if own is not None and other is not None and own != other else None
-    led = re.match(rf"{label}(?:[.):,-]+\s*|\s+(?=because|since|as\b))(?P<rest>.+)", text)
-    if led is None:
-        trailed = re.fullmatch(rf"(?P<own>.+?),? [(\[]?(?:option )?([{labels}])[)\]]?", text)
-        index = _one_option(trailed["own"], options) if trailed else None
-        return None if trailed is None or index is None else {index, labels.index(trailed[2])}
-    picked, rest = labels.index(led[1]), led["rest"]
-    if (named := _one_option(rest, options)) is not None:
-        return {picked, named}
-    reasoned = re.match(rf"(?:{re.escape(options[picked])}(?!\w)|because|since|as\b)", rest)
-    others = any(re.search(pattern, rest) for i, pattern in enumerate(spelled) if i != picked)
-    hedged = re.search(rf"\b(?:or|and|not) (?:option )?[(\[]?[{labels}][)\]]?(?!\w)", rest)
-    return {picked} if reasoned and not others and not hedged else None
+    if contrast := _CONTRAST.fullmatch(" ".join(words)):
+        own, other = (
+            {_MARKS.index(mark) for mark in (contrast[name] or contrast[name + "s"]).split()} for name in ("own", "other")
+        )
+        return None if own & other else own
+    # A pick with its reason, as long as the reason names no other option.
+    return picked if len(picked) == 1 and (lead > 1 or (lead and words[lead] in ("because", "since", "as"))) else None
 
 
-def _one_option(text: str, options: list[str], labels: str = "", label: str = "") -> int | None:
-    """Index of the option that the whole text is, by its own text or (if `labels` is given) by its label."""
-    bare = _ARTICLE.sub("", text)
-    by_text = next((i for i, option in enumerate(options) if option in (text, bare)), None)
-    found = re.fullmatch(rf"{label}[.:]?", text) if labels else None
-    by_label = labels.index(found[1]) if found else None
-    if by_text is not None and by_label is not None and by_text != by_label:
-        return None  # blood groups: is "B" the text or the label?
-    return by_label if by_text is None else by_text
+def _mark_options(text: str, options: tuple[str, ...]) -> list[str]:
+    """The words of an answer without fillers and punctuation; an option's text or label becomes one of `_MARKS`."""
+    marked = _option_pattern(options).sub(lambda found: f" {_MARKS[options.index(found[0])]} ", _MARK.sub(" ", text))
+    words = re.findall(rf"[{_MARKS}]|[^\W{_MARKS}]+(?:'\w+)?|[^\w\s]", marked)
+    read, labels, known = [], list(string.ascii_lowercase[: len(options)]), rule_words()
+    for before, word, after in zip(["", *words], words, [*words[1:], ""], strict=False):
+        # A lone letter after an ordinary word ("vitamin c") is no label, and "a" before one is an article.
+        alone = not before[:1].isalnum() or before in known.before_label
+        if word in labels and alone and (word != "a" or _AFTER_A.fullmatch(after)):
+            read.append(_MARKS[labels.index(word)])
+        elif word in _MARKS or word == "?" or (word[0].isalnum() and word not in known.option_fillers):
+            read.append(word)
+    return read
+
+
+@lru_cache(maxsize=4096)
+def _option_pattern(options: tuple[str, ...]) -> re.Pattern[str]:
+    longest_first = sorted(filter(None, options), key=len, reverse=True)
+    return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?!\w)" if longest_first else r"(?!)")
 
 
 def decide_number(sample: Sample, answer: str) -> Answer | None:
@@ -199,9 +198,12 @@ def _same_quantity(given: Quantity, wanted: Quantity, question: str) -> bool | N
 
 
 def decide_words(sample: Sample, answer: str) -> Answer | None:
-    """Yes/no references, sides, and synonyms of the lexicon's tier forms."""
+    """Yes/no references, sides, synonyms of the lexicon's tier forms, and sentences that state the reference."""
     text = strip_lead(normalise(answer))
-    return _decide_yes_no(sample, text) or _decide_side(sample, text) or _decide_synonym(sample, text)
+    decision = _decide_yes_no(sample, text) or _decide_side(sample, text) or _decide_synonym(sample, text)
+    # A bare quantity that the number tier left open stays open.
+    open_question = not (sample.options or read_quantity(text)) and normalise(sample.reference) not in ("yes", "no", "maybe")
+    return decision or ("YES" if open_question and states_reference(sample, answer) else None)
 
 
 def _decide_yes_no(sample: Sample, text: str) -> Answer | None:
@@ -248,7 +250,7 @@ def tier_index() -> dict[str, frozenset[str]]:
 def _meaning(text: str) -> tuple[frozenset[str], bool]:
     """Concepts that the whole normalised text may stand for (empty: unknown), and whether it denies them."""
     index = tier_index()
-    bare = _TAIL.sub("", text)
+    bare = TAIL.sub("", text)
     for candidate in (text, bare, _ARTICLE.sub("", bare)):
         if candidate in index:
             return index[candidate], False

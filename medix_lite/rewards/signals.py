@@ -3,7 +3,7 @@
 The accuracy signal is the score of the Verdict (`medix_lite.judging`), None if it is UNSCORED; the other three are here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..responses import Response
 from ..samples import Sample
-from ..text import is_negated, normalise, quantities, sides
+from ..text import core, is_negated, normalise, quantities, sides
 from .presets import Preset, find_preset
 
 ReferenceCache = dict[str, NDArray[np.float32]]
@@ -55,13 +55,16 @@ def semantic_signal(
     preset = find_preset(preset)
     cache = {} if cache is None else cache
     texts = [(answer or "").strip() for answer in answers]
-    wanted = [reference for references in references_list for reference in references if reference not in cache]
-    fresh = list(dict.fromkeys([*(text for text in texts if text), *wanted]))
+    read: Callable[[str], str] = (
+        core if preset.vetoes else str
+    )  # what a veto compares is not left to the embedder, which would see a difference
+    wanted = {form for references in references_list for reference in references if (form := read(reference)) not in cache}
+    fresh = list(dict.fromkeys([*(read(text) for text in texts if text), *sorted(wanted)]))
     vectors = dict(zip(fresh, _embed(embedder, fresh), strict=True))
     cache.update({reference: vectors[reference] for reference in wanted})
 
     def best(text: str, references: Sequence[str]) -> float | None:
-        cosines = [float(vectors[text] @ cache[reference]) for reference in references]
+        cosines = [float(vectors[read(text)] @ cache[read(reference)]) for reference in references]
         if not np.all(np.isfinite(cosines)):
             return None
         # The tolerance is for the rounding of float32: 0.8 itself passes.
