@@ -126,10 +126,7 @@ def audit_by_kind(audits: dict[str, dict[str, Any]]) -> Figure:
         for number, (name, found) in enumerate(audits.items()):
             parts = [found["by_kind"][kind][rate] for kind in kinds]
             values, limits = np.array([part["value"] for part in parts]), np.array([part["ci95"] for part in parts])
-            places, style = (
-                np.arange(len(kinds)) + 0.25 * (number - 1),
-                dict(zip(("color", "fmt"), STYLES[number % 3], strict=True)),
-            )
+            places, (colour, marker) = np.arange(len(kinds)) + 0.25 * (number - 1), STYLES[number % 3]
             errors = np.clip(np.abs(limits.T - values), 0, None)
             axis.errorbar(values, places, xerr=errors, label=name, color=colour, fmt=marker, markersize=4, elinewidth=1)
         axis.set_title(title, fontsize=10)
