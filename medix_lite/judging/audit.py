@@ -36,10 +36,11 @@ class Pair(BaseModel):
     label: bool = Field(strict=True)
     kind: str = "all"
     options: list[str] | None = None
+    modality: str | None = None
 
     def sample(self) -> Sample:
         """The question as a sample, named by what it asks."""
-        fields = self.model_dump(include={"question", "reference", "references", "options"})
+        fields = self.model_dump(include={"question", "reference", "references", "options", "modality"})
         return Sample(id=content_id(self.question, self.reference), **fields)
 
 
