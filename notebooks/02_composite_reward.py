@@ -176,7 +176,26 @@ if None not in totals:
     assert min(totals[:2]) > max(totals[2:])
 
 # %% [markdown]
-# ## 7. A failed judge is not a zero
+# ## 7. Try it yourself
+# Type an answer to "What does this picture show?" and press Enter: its signals, and who decided. (The reference is "pleural effusion"; without
+# a running kernel you see only the first answer.)
+
+# %%
+import ipywidgets
+
+
+def show_signals(answer: str) -> None:
+    text = f"<X_RAY><think>I look.</think><answer>{answer}</answer>"
+    (reward,), (verdict,) = score_responses([sample], [text], the_judge, embedder, run.profile.reward)
+    print(reward.signals, "-> total", reward.total and round(reward.total, 4), f"({verdict.verdict} by {verdict.decided_by})")
+
+
+typed = ipywidgets.Text(value="fluid around the lung", description="answer", continuous_update=False)
+display(ipywidgets.interactive(show_signals, answer=typed))
+show_signals(typed.value)
+
+# %% [markdown]
+# ## 8. A failed judge is not a zero
 # If the judge cannot decide, the total is null and the completion takes no part in its group. The `rules` judge has no model, so
 # it cannot decide about words it does not know:
 
@@ -188,7 +207,7 @@ reward = score_responses([sample], [unknown], make_judge("rules"), embedder)[0][
 print(reward.signals, "-> total", reward.total)
 
 # %% [markdown]
-# ## 8. On this run's questions
+# ## 9. On this run's questions
 # What the base policy earns before any training: the mean of each signal over a few training questions, answered greedily. Text-only
 # questions have no modality, hence the smaller n.
 

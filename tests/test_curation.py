@@ -987,13 +987,14 @@ def test_a_killed_run_resumes_to_the_same_bytes(long_run, tmp_path, monkeypatch)
 
 def test_several_processes_write_the_same_bytes(long_run, tmp_path, monkeypatch):
     source, whole, _ = long_run
-    monkeypatch.setattr("medix_lite.curation.curate.HERE", 0)
+    for module in ("curate", "pictures"):
+        monkeypatch.setattr(f"medix_lite.curation.{module}.FEW", 0)
     assert finish(source, tmp_path / "out", monkeypatch) == whole
 
 
 def test_processes_end_with_a_killed_parent(long_run, tmp_path):
     source = long_run[0]
-    code = CURATE.replace("curation.SHARD", "curation.HERE = 0\ncuration.SHARD", 1)
+    code = CURATE.replace("curation.SHARD", "curation.FEW = 0\ncuration.SHARD", 1)
     command = [sys.executable, "-c", code, str(source), str(tmp_path / "out")]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     wait_for(tmp_path / "out" / ".work" / "000001.jsonl", process)

@@ -18,11 +18,12 @@ from tqdm import tqdm
 from ..figures import curation_counts, data_url, save
 from ..files import InputError, clear_write_errors, read_json, read_jsonl, read_table, sha256_of, write_json, write_jsonl
 from ..samples import Sample
-from .examine import HERE, examiner
+from .examine import examiner
 from .leakage import TextIndex
 from .licences import licence_of_mix
 from .outputs import line_writer, split_writer, write_pages
 from .pictures import Looking
+from .processes import FEW
 from .rows import Row
 from .sift import BENCHMARK, Sifted, load_table, sift
 from .sources import fingerprint, labels_of, licence_of, parse_spec, read_source, short_name
@@ -104,7 +105,7 @@ def curate(
     with examiner(index, how) as examine_all:
         while chunk := list(islice(waiting, SHARD)):
             shard = work / f"{len(shards):06d}.jsonl"
-            write_jsonl(shard, examine_all(chunk, len(shards) * SHARD >= HERE))
+            write_jsonl(shard, examine_all(chunk, len(shards) * SHARD >= FEW))
             shards.append(shard)
             bar.update(len(chunk))
     bar.close()

@@ -3,12 +3,9 @@
 The first rows are examined here; where there are many, one process for each core does the rest, in the same order.
 """
 
-import os
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from multiprocessing import get_context, parent_process
 from typing import Any
 
 from ..files import InputError
@@ -16,14 +13,13 @@ from .checks import check_row
 from .duplicates import fingerprint_of, hash_of
 from .leakage import TextIndex
 from .pictures import Looking, look_at
+from .processes import start_processes
 from .rows import Row
 from .sift import BENCHMARK
 
 Numbered = tuple[int, str, Row]  # number of the source, its name with its path, and the row
-HERE = 5_000  # rows before other processes are started, which takes seconds
-MOST_PROCESSES = 8
 
-_with: list[Any] = []  # in a process of its own: index and how
+_known: list[Any] = []  # in a process of its own: index and how
 
 
 def examine(numbered: Numbered, index: TextIndex, how: Looking) -> dict[str, Any]:
@@ -57,9 +53,7 @@ def examiner(index: TextIndex, how: Looking) -> Iterator[Callable[[list[Numbered
         nonlocal pool
         if not several:
             return (examine(row, index, how) for row in rows)
-        if pool is None:
-            processes = min(os.cpu_count() or 1, MOST_PROCESSES)
-            pool = ProcessPoolExecutor(processes, get_context("spawn"), initializer=_begin, initargs=(index, how))
+        pool = pool or start_processes(_know, index, how)
         return pool.map(_examine_there, rows, chunksize=50)
 
     try:
@@ -69,17 +63,9 @@ def examiner(index: TextIndex, how: Looking) -> Iterator[Callable[[list[Numbered
             pool.shutdown(cancel_futures=True)
 
 
-def _begin(index: TextIndex, how: Looking) -> None:
-    _with[:] = index, how
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """A killed parent closes no pipe that its children would notice."""
-    if parent := parent_process():
-        parent.join()
-        os._exit(1)
+def _know(index: TextIndex, how: Looking) -> None:
+    _known[:] = index, how
 
 
 def _examine_there(row: Numbered) -> dict[str, Any]:
-    return examine(row, *_with)
+    return examine(row, *_known)

@@ -13,7 +13,7 @@ from ..samples import Sample, sample_row
 
 NOTICE = "Research and education only, not for clinical use."
 BATCH = 256  # rows that Parquet holds in memory
-COLUMNS = ("id", "question", "reference", "references", "modality", "source", "group", "options", "graded")
+COLUMNS = ("id", "question", "reference", "references", "modality", "source", "group", "options", "graded", "local_only")
 
 
 @contextmanager
@@ -34,7 +34,8 @@ def split_writer(out: Path, split: str) -> Iterator[Callable[[Sample], None]]:
     from pyarrow.parquet import ParquetWriter
 
     text = Value("string")
-    columns = dict.fromkeys(COLUMNS, text) | {"references": List(text), "options": List(text), "graded": Value("bool")}
+    lists, marks = dict.fromkeys(("references", "options"), List(text)), dict.fromkeys(("graded", "local_only"), Value("bool"))
+    columns = dict.fromkeys(COLUMNS, text) | lists | marks
     schema = Features(columns | {"images": List(Image()), "facts": text, "extra": text}).arrow_schema
     waiting: list[dict[str, Any]] = []
     lines, aside = line_writer(out / f"samples_{split}.jsonl"), write_aside(out / f"{split}.parquet")

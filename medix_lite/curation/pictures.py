@@ -2,7 +2,8 @@
 
 import hashlib
 import io
-from functools import lru_cache
+from contextlib import nullcontext
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ from scipy.ndimage import gaussian_filter
 from ..files import InputError, write_aside
 from ..samples import open_image
 from .dicom import is_dicom, read_dicom
+from .processes import FEW, start_processes
 
 MIN_SIDE, MAX_ASPECT = 16, 8
 CROP, PLACES = 0.05, 3  # of each side: what a copy may lack; of a crop along each side
@@ -147,9 +149,12 @@ def find_copies(pictures: list[tuple[str, bytes]]) -> NDArray[np.int64]:
             place = best[rows, places]
             inner = found[:, views].reshape(len(found), -1)[rows, place]
             proposed |= set(zip(own[rows].tolist(), inner.tolist(), (place // NEIGHBOURS + views.start).tolist(), strict=True))
-    proposed = {(max(a, b), min(a, b), 0) if view == 0 else (a, b, view) for a, b, view in proposed}
+    candidates = sorted({(max(a, b), min(a, b), 0) if view == 0 else (a, b, view) for a, b, view in proposed})
     paths = [pictures[number][0] for number in hashed]
-    pairs = [(hashed[a], hashed[b]) for a, b, view in sorted(proposed) if broad_difference(paths[b], paths[a], view) <= BROAD]
+    inners, outers, seen = [paths[b] for _, b, _ in candidates], [paths[a] for a, _, _ in candidates], [v for *_, v in candidates]
+    with start_processes() if len(candidates) > FEW else nullcontext() as pool:
+        differences = list((partial(pool.map, chunksize=200) if pool else map)(broad_difference, inners, outers, seen))
+    pairs = [(hashed[a], hashed[b]) for (a, b, _), far in zip(candidates, differences, strict=True) if far <= BROAD]
     return np.array(pairs, np.int64).reshape(-1, 2)
 
 
