@@ -135,7 +135,7 @@ for pair in through[:12]:
 # are separate requests, each with its own seed at temperature 1. The flip rate is the share of answers on which five votes do not all agree.
 
 # %%
-some = [pair for pair in suite if pair.label or pair.kind == "near_miss"][::3]
+some = suite[::3]
 votes = judge_pairs(some, make_judge("model-only:tiny*5"))
 asked = [verdict for verdict in votes if verdict.decided_by == "model"]
 flips = sum(len(set(verdict.votes)) > 1 for verdict in asked)
