@@ -133,12 +133,10 @@ def learn_to_see(tower: Any, shown: list[tuple[Any, dict[str, Any]]], rng: Any, 
     train(ModuleList([tower, heads]), step_loss, steps, lr=2e-3, what="vision", progress=progress)
 
 
-def build_policy(
-    tokenizer: Any, seed: int, steps: int, vision_steps: int, pictures: int, batch: int = 32, progress: bool = True
-) -> tuple[Any, Any]:
+def build_policy(tokenizer: Any, seed: int, steps: int, vision_steps: int, pictures: int, progress: bool) -> tuple[Any, Any]:
     """Build the tiny policy: its vision tower learns to see, then the whole is warmed up. Returns (model, processor)."""
     torch.manual_seed(seed)
-    rng = np.random.default_rng(seed)
+    rng, batch = np.random.default_rng(seed), 32
     processor = make_processor(tokenizer)
     model = transformers.Qwen3VLForConditionalGeneration(transformers.Qwen3VLConfig(**shape_of("policy", tokenizer)))
     items = list(generate(pictures, "warmup", seed))
