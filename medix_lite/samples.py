@@ -6,10 +6,10 @@ import math
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from .files import InputError, read_jsonl, write_jsonl
 from .modalities import MODALITIES
@@ -17,6 +17,13 @@ from .modalities import MODALITIES
 OPTION_LABELS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 MAX_PIXELS = 100_000_000
 NUMBER_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+
+
+def known_modality(tag: str) -> str:
+    """The tag, if it is one of the sixteen; else a ValueError."""
+    if tag not in MODALITIES:
+        raise ValueError(f"unknown modality {tag!r}; use one of {', '.join(MODALITIES)}, or null for text only")
+    return tag
 
 
 class Sample(BaseModel):
@@ -42,20 +49,13 @@ class Sample(BaseModel):
     question: str = Field(min_length=1)
     reference: str = Field(min_length=1)
     references: list[str] = []
-    modality: str | None = None
+    modality: Annotated[str, AfterValidator(known_modality)] | None = None
     source: str = "unknown"
     group: str | None = None
     images: list[str] = []
     options: list[str] | None = Field(default=None, max_length=len(OPTION_LABELS))
     facts: dict[str, Any] | None = None
     graded: bool = False
-
-    @field_validator("modality")
-    @classmethod
-    def _known_modality(cls, value: str | None) -> str | None:
-        if value is not None and value not in MODALITIES:
-            raise ValueError(f"unknown modality {value!r}; use one of {', '.join(MODALITIES)}, or null for text only")
-        return value
 
     @property
     def has_image(self) -> bool:
