@@ -90,8 +90,7 @@ def train(module: Any, step_loss: Callable[[], Any], steps: int, *, lr: float, w
     )
     module.train()
     losses = []
-    bar = tqdm(range(steps), desc=what, disable=not progress, mininterval=5)
-    for step in bar:
+    for step in (bar := tqdm(range(steps), desc=what, disable=not progress, mininterval=5)):
         with torch.autocast("cpu", torch.bfloat16):
             loss = step_loss()
         loss.backward()
@@ -216,8 +215,7 @@ def build_embedder(tokenizer: Any, seed: int, epochs: int = 20) -> Any:
 
     torch.manual_seed(seed + 2)
     rng = np.random.default_rng(seed + 2)
-    module = StaticEmbedding(tokenizer.backend_tokenizer, embedding_dim=64)
-    model = SentenceTransformer(modules=[module], device="cpu")
+    model = SentenceTransformer(modules=[StaticEmbedding(tokenizer.backend_tokenizer, embedding_dim=64)], device="cpu")
     loss_function = MultipleNegativesRankingLoss(model)
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-2)
     model.train()
@@ -230,8 +228,7 @@ def build_embedder(tokenizer: Any, seed: int, epochs: int = 20) -> Any:
             chosen = [pairs[i] for i in order[start : start + 64]]
             anchors, positives = map(list, zip(*chosen, strict=True))
             columns = [anchors, positives, [wrong[form][rng.integers(len(wrong[form]))] if wrong[form] else "" for form in anchors]]
-            loss = loss_function([model.preprocess(column) for column in columns], None)
-            loss.backward()
+            loss_function([model.preprocess(column) for column in columns], None).backward()
             optimizer.step()
             optimizer.zero_grad()
     return model.eval()
