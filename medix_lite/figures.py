@@ -19,6 +19,7 @@ from .samples import Sample
 
 DARK, LIGHT, MID = "#1f3a5f", "#e07b39", "#7a8ca3"
 STYLES = ((LIGHT, "s"), (MID, "^"), (DARK, "o"))
+EMPTY: dict[str, Any] = {"frame_on": False, "xticks": [], "yticks": []}
 SIGNALS = ("accuracy", "semantic", "format", "modality")
 NAMES = {"true_accuracy": "true accuracy\n(oracle)", "judged_accuracy": "judged\naccuracy", "pass_at_8": "pass@8\n(sampled)"}
 PANELS = {"by_modality": "modality", "by_kind": "kind of question", "by_source": "source", "by_length": "length of the reference"}
@@ -64,9 +65,7 @@ def curation_counts(report: dict[str, Any]) -> Figure:
 def gallery(samples: Sequence[Sample], columns: int = 6) -> Figure:
     """Pictures with their question and reference below."""
     rows = -(-len(samples) // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(2.1 * columns, 2.9 * rows), squeeze=False)
-    for axis in axes.flat:
-        axis.axis("off")
+    figure, axes = plt.subplots(rows, columns, figsize=(2.1 * columns, 2.9 * rows), squeeze=False, subplot_kw=EMPTY)
     for axis, sample in zip(axes.flat, samples, strict=False):
         with Image.open(sample.images[0]) as picture:
             axis.imshow(picture)
@@ -90,8 +89,7 @@ def reward_anatomy(texts: Sequence[str], rewards: Sequence[Reward], weights: dic
         axis.text(left[row] + 0.01, row, total, va="center", fontsize=9)
     axis.set_yticks(range(len(texts)), [text if len(text) < 62 else text[:60] + "…" for text in texts], fontsize=8)
     axis.invert_yaxis()
-    axis.set_xlim(0, 1.1)
-    axis.set_xlabel("reward (0 to 1)")
+    axis.set(xlim=(0, 1.1), xlabel="reward (0 to 1)")
     axis.legend(ncols=4, fontsize=8, loc="lower center", bbox_to_anchor=(0.4, 1.0), frameon=False)
     return figure
 
@@ -167,10 +165,10 @@ def base_against_trained(scores: dict[str, Any]) -> Figure:
 
 def examples(samples: Sequence[Sample], before: Sequence[str], after: Sequence[str], notes: Sequence[str]) -> Figure:
     """A row for each sample: the picture, and what base and trained policy wrote about it."""
-    figure, axes = plt.subplots(len(samples), 2, figsize=(10.5, 1.75 * len(samples)), width_ratios=[1, 5], squeeze=False)
+    figure, axes = plt.subplots(
+        len(samples), 2, figsize=(10.5, 1.75 * len(samples)), width_ratios=[1, 5], squeeze=False, subplot_kw=EMPTY
+    )
     for (left, right), sample, old, new, note in zip(axes, samples, before, after, notes, strict=True):
-        left.axis("off")
-        right.axis("off")
         if sample.images:
             with Image.open(sample.images[0]) as picture:
                 left.imshow(picture)

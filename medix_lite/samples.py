@@ -6,10 +6,10 @@ import math
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from .files import InputError, read_jsonl, write_jsonl
 from .modalities import MODALITIES
@@ -17,6 +17,13 @@ from .modalities import MODALITIES
 OPTION_LABELS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 MAX_PIXELS = 100_000_000
 NUMBER_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+
+
+def known_modality(tag: str) -> str:
+    """The tag, if it is one of the sixteen; else a ValueError."""
+    if tag not in MODALITIES:
+        raise ValueError(f"unknown modality {tag!r}; use one of {', '.join(MODALITIES)}, or null for text only")
+    return tag
 
 
 class Sample(BaseModel):
@@ -43,7 +50,7 @@ class Sample(BaseModel):
     question: str = Field(min_length=1)
     reference: str = Field(min_length=1)
     references: list[str] = []
-    modality: str | None = None
+    modality: Annotated[str, AfterValidator(known_modality)] | None = None
     source: str = "unknown"
     group: str | None = None
     images: list[str] = []
@@ -51,13 +58,6 @@ class Sample(BaseModel):
     facts: dict[str, Any] | None = None
     graded: bool = False
     local_only: bool = False
-
-    @field_validator("modality")
-    @classmethod
-    def _known_modality(cls, value: str | None) -> str | None:
-        if value is not None and value not in MODALITIES:
-            raise ValueError(f"unknown modality {value!r}; use one of {', '.join(MODALITIES)}, or null for text only")
-        return value
 
     @property
     def has_image(self) -> bool:

@@ -63,7 +63,7 @@ class Sifted(NamedTuple):
 
 def load_table(rows: Iterable[dict[str, Any]]) -> Table:
     """The table of examined rows (see `curate.examine`)."""
-    ids, about, keys, words, answers, shown, leaks = [], [], [], bytearray(), [], [], []
+    ids, about, hashes, minhashes, accepted, seen, leaks = [], [], [], bytearray(), [], [], []
     places: dict[str, int] = {}
     pictures: list[tuple[str, bytes]] = []
     for number, row in enumerate(rows):
@@ -71,29 +71,21 @@ def load_table(rows: Iterable[dict[str, Any]]) -> Table:
         ids.append(row["id"])
         about.append((row["number"], SPLITS.index(row["split"]), row["reason"] is None))
         pixels = hash_of(*(look["pixels"] for look in looks))
-        keys.append((hash_of(row["id"]), pixels, *(prints.get(name, 0) for name in PRINTS)))
-        words += bytes.fromhex(prints.get("words") or "00" * 4 * PERMUTATIONS)
-        answers += [(number, answer) for answer in prints.get("answers", ())]
+        hashes.append((hash_of(row["id"]), pixels, *(prints.get(name, 0) for name in PRINTS)))
+        minhashes += bytes.fromhex(prints.get("words") or "00" * 4 * PERMUTATIONS)
+        accepted += [(number, answer) for answer in prints.get("answers", ())]
         leaks += [(number, name, share) for name, share in row["leaks"]]
         for place, look in enumerate(looks):
             picture = places.setdefault(look["pixels"], len(pictures))
             if picture == len(pictures):
                 pictures.append((look["path"], bytes.fromhex("".join(look["hashes"]))))
-            shown.append((number, place, picture))
+            seen.append((number, place, picture))
     source, split, alive = np.array(about, np.int16).reshape(-1, 3).T
-    columns = np.array(keys, np.uint64).reshape(-1, 2 + len(PRINTS)).T
-    return Table(
-        ids=ids,
-        source=source,
-        split=split,
-        alive=alive.astype(bool),
-        keys=dict(zip(("id", "pixels", *PRINTS), columns, strict=True)),
-        words=np.frombuffer(bytes(words), "<u4").reshape(len(ids), PERMUTATIONS),
-        answers=(np.array([row for row, _ in answers], np.int64), np.array([key for _, key in answers], np.uint64)),
-        shown=np.array(shown, np.int64).reshape(-1, 3),
-        pictures=pictures,
-        leaks=leaks,
-    )
+    keys = dict(zip(("id", "pixels", *PRINTS), np.array(hashes, np.uint64).reshape(-1, 2 + len(PRINTS)).T, strict=True))
+    words = np.frombuffer(bytes(minhashes), "<u4").reshape(len(ids), PERMUTATIONS)
+    answers = np.array([row for row, _ in accepted], np.int64), np.array([key for _, key in accepted], np.uint64)
+    shown = np.array(seen, np.int64).reshape(-1, 3)
+    return Table(ids, source, split, alive.astype(bool), keys, words, answers, shown, pictures, leaks)
 
 
 def sift(table: Table, sizes: dict[str, int], seed: int) -> Sifted:

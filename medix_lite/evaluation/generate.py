@@ -93,19 +93,17 @@ def generate(
         return row["id"], row.get("sample_index", 0)
 
     out = Path(out)
-    wanted = {(sample.id, index) for sample in samples for index in range(copies)}
-    rows = read_jsonl(out, torn_last_line=True) if out.exists() else []
+    rows = {key(row): row for row in read_jsonl(out, torn_last_line=True)} if out.exists() else {}
     made_by = {"task": task, "model": model_name, "revision": revision, "seed": seed}
-    for row in rows:
+    for row in rows.values():
         differing = [name for name, value in made_by.items() if row.get(name) != value]
         if differing:
             raise InputError(f"{out} holds responses of another {' and '.join(differing)}; choose another file")
-    done = {key(row) for row in rows}
     policy = None
     per_batch = max(1, batch_size // copies)
     batches = [samples[i : i + per_batch] for i in range(0, len(samples), per_batch)]
     for number, batch in enumerate(tqdm(batches, disable=None)):
-        missing = {(s.id, i) for s in batch for i in range(copies)} - done
+        missing = {(s.id, i) for s in batch for i in range(copies)} - rows.keys()
         if not missing:
             continue
         policy = policy or load()
@@ -116,7 +114,7 @@ def generate(
             for sample, pairs in zip(batch, answers, strict=True)
             for index, (text, reason) in enumerate(pairs)
         ]
-        append_jsonl(out, [row for row in new if key(row) in missing])
-        rows += [row for row in new if key(row) in missing]
-    order = {sample.id: i for i, sample in enumerate(samples)}
-    return sorted((row for row in rows if key(row) in wanted), key=lambda row: (order[row["id"]], row.get("sample_index", 0)))
+        lacking = {key(row): row for row in new if key(row) in missing}
+        append_jsonl(out, lacking.values())
+        rows |= lacking
+    return [rows[sample.id, index] for sample in samples for index in range(copies)]

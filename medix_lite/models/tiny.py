@@ -90,8 +90,7 @@ def train(module: Any, step_loss: Callable[[], Any], steps: int, *, lr: float, w
     )
     module.train()
     losses = []
-    bar = tqdm(range(steps), desc=what, disable=not progress, mininterval=5)
-    for step in bar:
+    for step in (bar := tqdm(range(steps), desc=what, disable=not progress, mininterval=5)):
         with torch.autocast("cpu", torch.bfloat16):
             loss = step_loss()
         loss.backward()
@@ -133,12 +132,10 @@ def learn_to_see(tower: Any, shown: list[tuple[Any, dict[str, Any]]], rng: Any, 
     train(ModuleList([tower, heads]), step_loss, steps, lr=2e-3, what="vision", progress=progress)
 
 
-def build_policy(
-    tokenizer: Any, seed: int, steps: int, vision_steps: int, pictures: int, batch: int = 32, progress: bool = True
-) -> tuple[Any, Any]:
+def build_policy(tokenizer: Any, seed: int, steps: int, vision_steps: int, pictures: int, progress: bool) -> tuple[Any, Any]:
     """Build the tiny policy: its vision tower learns to see, then the whole is warmed up. Returns (model, processor)."""
     torch.manual_seed(seed)
-    rng = np.random.default_rng(seed)
+    rng, batch = np.random.default_rng(seed), 32
     processor = make_processor(tokenizer)
     model = transformers.Qwen3VLForConditionalGeneration(transformers.Qwen3VLConfig(**shape_of("policy", tokenizer)))
     items = list(generate(pictures, "warmup", seed))
@@ -218,8 +215,7 @@ def build_embedder(tokenizer: Any, seed: int, epochs: int = 20) -> Any:
 
     torch.manual_seed(seed + 2)
     rng = np.random.default_rng(seed + 2)
-    module = StaticEmbedding(tokenizer.backend_tokenizer, embedding_dim=64)
-    model = SentenceTransformer(modules=[module], device="cpu")
+    model = SentenceTransformer(modules=[StaticEmbedding(tokenizer.backend_tokenizer, embedding_dim=64)], device="cpu")
     loss_function = MultipleNegativesRankingLoss(model)
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-2)
     model.train()
@@ -232,8 +228,7 @@ def build_embedder(tokenizer: Any, seed: int, epochs: int = 20) -> Any:
             chosen = [pairs[i] for i in order[start : start + 64]]
             anchors, positives = map(list, zip(*chosen, strict=True))
             columns = [anchors, positives, [wrong[form][rng.integers(len(wrong[form]))] if wrong[form] else "" for form in anchors]]
-            loss = loss_function([model.preprocess(column) for column in columns], None)
-            loss.backward()
+            loss_function([model.preprocess(column) for column in columns], None).backward()
             optimizer.step()
             optimizer.zero_grad()
     return model.eval()

@@ -70,9 +70,8 @@ def load_lexicon(path: Path = DATA / "lexicon.yaml") -> dict[str, Concept]:
         for form in concept.forms("all"):
             if owner.setdefault(form, concept.name) != concept.name:
                 raise InputError(f"{path}: {form!r} stands for both {owner[form]!r} and {concept.name!r}")
-        for name in concept.near_misses:
-            if name not in concepts:
-                raise InputError(f"{path}: {concept.name!r} names an unknown near miss {name!r}")
+        for name in sorted(set(concept.near_misses) - concepts.keys()):
+            raise InputError(f"{path}: {concept.name!r} names an unknown near miss {name!r}")
     return concepts
 
 
