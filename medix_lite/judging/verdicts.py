@@ -8,14 +8,14 @@ import string
 import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from functools import cache, lru_cache
+from functools import cache
 from typing import Literal
 
 from pydantic import BaseModel
 
 from ..samples import Sample
 from ..text import LENGTH, MASS, TAIL, Quantity, find_unit, is_negated, normalise, read_quantity, sides, strip_lead
-from .statements import answers_nothing, rule_words, states_reference
+from .statements import decide_nothing, rule_words, states_reference
 
 Decider = Literal["exact", "option", "number", "lexicon", "model", "none"]
 Answer = Literal["YES", "NO"]
@@ -27,10 +27,8 @@ _LIST = re.compile(r",\s+|;|\bor\b|\band\b")
 _MARKS = "".join(map(chr, range(0xE000, 0xE000 + len(string.ascii_lowercase))))  # one private character for each option
 _MARK = re.compile(rf"[{_MARKS}]")
 _AFTER_A = re.compile(r"|[^\w\s\ue000-\ue019]|or|and|but|because|since|as|is|not|rather|instead|[b-z]")
-_CONTRAST = re.compile(
-    rf"not (?P<other>[{_MARKS}](?: [{_MARKS}])?) but (?:rather )?(?P<own>[{_MARKS}](?: [{_MARKS}])?)"
-    rf"|(?P<owns>[{_MARKS}](?: [{_MARKS}])?) (?:not|rather than|instead of) (?P<others>[{_MARKS}](?: [{_MARKS}])?)"
-)
+_PICK = rf"[{_MARKS}](?: [{_MARKS}])?"
+_CONTRAST = re.compile(rf"({_PICK}) (?:not|rather than|instead of) ({_PICK})|not (?={_PICK} but ({_PICK}))({_PICK}) but {_PICK}")
 
 
 class Verdict(BaseModel):
@@ -62,12 +60,16 @@ class Verdict(BaseModel):
 def decide_by_rules(sample: Sample, answer: str | None, template_id: str = "base") -> Verdict | None:
     """The verdict of the first tier that can decide, or None where none can. Never raises on any string."""
     answer = answer or ""
-    if decision := decide_exact(sample, answer):
-        return rule_verdict(sample, decision, "exact", template_id)
     tiers: dict[Callable[[Sample, str], Answer | None], Decider]
-    tiers = {decide_nothing: "exact", decide_option: "option", decide_number: "number", decide_words: "lexicon"}
+    tiers = {
+        decide_exact: "exact",
+        decide_nothing: "exact",
+        decide_option: "option",
+        decide_number: "number",
+        decide_words: "lexicon",
+    }
     for decide, tier in tiers.items():
-        if len(answer) <= LONGEST and (decision := decide(sample, answer)):
+        if (decide is decide_exact or len(answer) <= LONGEST) and (decision := decide(sample, answer)):
             return rule_verdict(sample, decision, tier, template_id)
     return None
 
@@ -87,11 +89,6 @@ def decide_exact(sample: Sample, answer: str) -> Answer | None:
     if text != "-" and all(unicodedata.category(character).startswith(("P", "Z", "C")) for character in text):
         return "NO"
     return None
-
-
-def decide_nothing(sample: Sample, answer: str) -> Answer | None:
-    """NO if the answer is none ("I do not know"), or speaks to the judge."""
-    return "NO" if answers_nothing(sample, normalise(answer)) else None
 
 
 def decide_option(sample: Sample, answer: str) -> Answer | None:
@@ -116,14 +113,12 @@ def claimed_options(text: str, options: tuple[str, ...]) -> set[int] | None:
     ({1}, {0, 1})
     """
     labels = list(string.ascii_lowercase[: len(options)])
-    if any(option in labels and options[labels.index(option)] != option for option in filter(None, options)):
-        # Blood groups: is "B" the text or the label? Only both together tell, or a text that is no label.
-        both = re.fullmatch(r"[(\[]?([a-z])[)\].:]+ ?(.+)", text)
-        if both and both[1] in labels and both[2] in options:
-            return {labels.index(both[1]), options.index(both[2])}
-        return {options.index(text)} if text in options and text not in labels else None
-    if text in options:
+    if text in options and (text not in labels or labels.index(text) == options.index(text)):
         return {options.index(text)}
+    if any(option in labels and options[labels.index(option)] != option for option in options):
+        # Blood groups: is "B" the text or the label? Only both together tell.
+        both = re.fullmatch(r"[(\[]?([a-z])[)\].:]+ ?(.+)", text)
+        return {labels.index(both[1]), options.index(both[2])} if both and both[1] in labels and both[2] in options else None
     words = _mark_options(text, options)
     picked = {_MARKS.index(word) for word in words if word in _MARKS}
     lead = next((i for i, word in enumerate(words) if word not in _MARKS), len(words))
@@ -132,9 +127,7 @@ def claimed_options(text: str, options: tuple[str, ...]) -> set[int] | None:
     if re.fullmatch(r"(?:both|all|any|either)(?: of)?(?: the)?(?: above| options| them)?", text):
         return set(range(len(options)))
     if contrast := _CONTRAST.fullmatch(" ".join(words)):
-        own, other = (
-            {_MARKS.index(mark) for mark in (contrast[name] or contrast[name + "s"]).split()} for name in ("own", "other")
-        )
+        own, other = ({_MARKS.index(mark) for mark in (contrast[i] or contrast[i + 2]).split()} for i in (1, 2))
         return None if own & other else own
     # A pick with its reason, as long as the reason names no other option.
     return picked if len(picked) == 1 and (lead > 1 or (lead and words[lead] in ("because", "since", "as"))) else None
@@ -142,7 +135,10 @@ def claimed_options(text: str, options: tuple[str, ...]) -> set[int] | None:
 
 def _mark_options(text: str, options: tuple[str, ...]) -> list[str]:
     """The words of an answer without fillers and punctuation; an option's text or label becomes one of `_MARKS`."""
-    marked = _option_pattern(options).sub(lambda found: f" {_MARKS[options.index(found[0])]} ", _MARK.sub(" ", text))
+    texts = "|".join(map(re.escape, sorted(filter(None, options), key=len, reverse=True)))  # the longest first
+    marked = re.sub(
+        rf"(?<!\w)(?:{texts or '(?!)'})(?!\w)", lambda found: f" {_MARKS[options.index(found[0])]} ", _MARK.sub(" ", text)
+    )
     words = re.findall(rf"[{_MARKS}]|[^\W{_MARKS}]+(?:'\w+)?|[^\w\s]", marked)
     read, labels, known = [], list(string.ascii_lowercase[: len(options)]), rule_words()
     for before, word, after in zip(["", *words], words, [*words[1:], ""], strict=False):
@@ -153,12 +149,6 @@ def _mark_options(text: str, options: tuple[str, ...]) -> list[str]:
         elif word in _MARKS or word == "?" or (word[0].isalnum() and word not in known.option_fillers):
             read.append(word)
     return read
-
-
-@lru_cache(maxsize=4096)
-def _option_pattern(options: tuple[str, ...]) -> re.Pattern[str]:
-    longest_first = sorted(filter(None, options), key=len, reverse=True)
-    return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?!\w)" if longest_first else r"(?!)")
 
 
 def decide_number(sample: Sample, answer: str) -> Answer | None:
