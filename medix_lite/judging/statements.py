@@ -17,9 +17,7 @@ from ..text import find_unit, is_negated, normalise, quantities, sides
 # "post-viral", "5-10", "<5", "5%", "1:1000", "pneumonia/effusion" and "rh-" are one word each.
 _WORD = re.compile(r"[<>≤≥±~+-]?\d+(?:[.:/-]\d+)*%?|[^\W_]+(?:[-/+][^\W_]+)*[-+]?(?!\w)|[^\W_]+|[,.?(]")
 # "Jane Doe1.", "May 18, 20181", "in 1901⁶": a citation's number stuck to the word before it, as search engines' answers have it.
-_CITATION = re.compile(
-    r"(?:(?<=[a-z]{3})|(?<=\d, (?:19|20)\d\d)|(?<=th, (?:19|20)\d\d)|(?<= in (?:19|20)\d\d))(?:\d{1,3}(?=[\s.,;]|$)|[⁰¹²³⁴-⁹]+)"
-)
+_CITATION = re.compile(r"(?:(?<=[a-z]{3})|(?<=[\dh], (?:19|20)\d\d)|(?<=in (?:19|20)\d\d))(?:\d{1,3}(?=[\s.,;]|$)|[⁰¹²³⁴-⁹]+)")
 
 
 @cache
@@ -50,16 +48,16 @@ def flatten(text: str) -> str:
     parted = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", re.sub(r"[\n;!]", ".", text))  # "byJane"
     plain = unicodedata.normalize("NFD", normalise(parted)).replace("n't", " not")
     plain = re.sub(r"[\u0300-\u036f]|(?<=\d),(?=\d{3}\b)|'s?\b|\b(?:an?|the) ", "", plain)
-    plain = rule_words().dates.sub(
-        lambda date: f"{date[2] or date[3]} {date[1] or date[4]} ", rule_words().short.sub(r"\1 ", plain)
-    )
+    plain = rule_words().dates.sub(lambda d: f"{d[2] or d[3]} {d[1] or d[4]} ", rule_words().short.sub(r"\1 ", plain))
     return " ".join(str(NUMBER_WORDS.index(word)) if word in NUMBER_WORDS else word for word in _WORD.findall(plain))
 
 
 def states_reference(sample: Sample, answer: str) -> bool:
-    """Whether the answer surely claims an accepted reference: no mention may be denied, listed or taken back, and one must be plain."""
+    """Whether the answer surely claims an accepted reference: no mention may be denied or taken back, and one must be plain."""
     text, asked, known = f" {flatten(_CITATION.sub(' ', answer))} . ", f" {flatten(sample.question)} ", rule_words()
-    references = [reference for reference in sample.accepted() if flatten(reference) and not _differs(answer, reference)]
+    references = [
+        reference for reference in sample.accepted() if re.search(r"\w", flatten(reference)) and not _differs(answer, reference)
+    ]
     named = {reference: found for reference in references if (found := list(_mention(reference, asked).finditer(text)))}
     alone, stated = len(named) == 1, False
     for reference, mention in [(reference, mention) for reference, found in named.items() for mention in found[:20]]:
@@ -67,11 +65,8 @@ def states_reference(sample: Sample, answer: str) -> bool:
         after, end, later = re.split(r" ([.?]) ", f"{text[mention.end() :]} . ", maxsplit=1)
         # "not a but b"; "anything but b" is a denial.
         around = f"{re.sub(r'.*(?<!thing) but ', ' ', before)}|{after} "
-        if (
-            _finds(known.denial, around, asked)
-            or known.taken_back.search(f"{after} . {later}")
-            or (alone and known.either.search(around))
-        ):
+        denied = _finds(known.denial, around, asked) or known.taken_back.search(f"{after} . {later}")
+        if denied or (alone and known.either.search(around)):
             return False
         others = set(re.findall(r"\w\S*", text[: mention.start()] + text[mention.end() :]))
         doubtful = end == "?" or _finds(known.hedge, around, asked) or _is_part(reference, around, asked, others, alone)
@@ -91,7 +86,7 @@ def _differs(answer: str, reference: str) -> bool:
 def _mention(reference: str, asked: str) -> re.Pattern[str]:
     """What names a reference in a flat text; a person's name may lack a middle name, or have one more."""
     wanted = re.sub(r"^(?:in|on|at|by|to|from|during) (?=\w)|(?: [,.?(])+", "", flatten(reference))
-    forms = [f"{re.escape(wanted.removesuffix('s'))}s?".replace(r"\ ", "(?: [,.(])? ")]
+    forms = [f"{re.escape(wanted[:-1] if wanted[3:].endswith('s') else wanted)}s?".replace(r"\ ", "(?: [,.(])? ")]
     name = [word for word in wanted.split() if word not in rule_words().titles]
     capitals = all(word[0].isupper() for word in re.findall(r"[^\W\d_]+", reference))
     if len(name) > 1 and capitals and all(map(str.isalpha, name)) and re.search(r" (?:who|whom|whose|name) ", asked):

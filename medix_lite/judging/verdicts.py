@@ -6,7 +6,6 @@ The tiers decide only what they can decide soundly, in the order exact, option, 
 import re
 import string
 import unicodedata
-from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import cache
 from typing import Literal
@@ -19,13 +18,13 @@ from .statements import decide_nothing, rule_words, states_reference
 
 Decider = Literal["exact", "option", "number", "lexicon", "model", "none"]
 Answer = Literal["YES", "NO"]
+TIERS: tuple[Decider, ...] = ("exact", "exact", "option", "number", "lexicon")
 LONGEST = 2_000  # characters: a longer answer is an essay, and only the exact tier looks at it
 
 _ARTICLE = re.compile(r"^(?:an?|the) ")
 _DENIAL = re.compile(r"(?:no (?:evidence|signs?) of|absence of|negative for|without|free of|no|not) (?P<rest>.+)")
 _LIST = re.compile(r",\s+|;|\bor\b|\band\b")
 _MARKS = "".join(map(chr, range(0xE000, 0xE000 + len(string.ascii_lowercase))))  # one private character for each option
-_MARK = re.compile(rf"[{_MARKS}]")
 _AFTER_A = re.compile(r"|[^\w\s\ue000-\ue019]|or|and|but|because|since|as|is|not|rather|instead|[b-z]")
 _PICK = rf"[{_MARKS}](?: [{_MARKS}])?"
 _CONTRAST = re.compile(rf"({_PICK}) (?:not|rather than|instead of) ({_PICK})|not (?={_PICK} but ({_PICK}))({_PICK}) but {_PICK}")
@@ -60,15 +59,8 @@ class Verdict(BaseModel):
 def decide_by_rules(sample: Sample, answer: str | None, template_id: str = "base") -> Verdict | None:
     """The verdict of the first tier that can decide, or None where none can. Never raises on any string."""
     answer = answer or ""
-    tiers: dict[Callable[[Sample, str], Answer | None], Decider]
-    tiers = {
-        decide_exact: "exact",
-        decide_nothing: "exact",
-        decide_option: "option",
-        decide_number: "number",
-        decide_words: "lexicon",
-    }
-    for decide, tier in tiers.items():
+    deciders = (decide_exact, decide_nothing, decide_option, decide_number, decide_words)
+    for tier, decide in zip(TIERS, deciders, strict=True):
         if (decide is decide_exact or len(answer) <= LONGEST) and (decision := decide(sample, answer)):
             return rule_verdict(sample, decision, tier, template_id)
     return None
@@ -76,8 +68,7 @@ def decide_by_rules(sample: Sample, answer: str | None, template_id: str = "base
 
 def rule_verdict(sample: Sample, decision: Answer, tier: Decider, template_id: str) -> Verdict:
     """A YES or NO that needed no model."""
-    score = float(decision == "YES")
-    return Verdict(id=sample.id, verdict=decision, decided_by=tier, score=score, template_id=template_id)
+    return Verdict(id=sample.id, verdict=decision, decided_by=tier, score=float(decision == "YES"), template_id=template_id)
 
 
 def decide_exact(sample: Sample, answer: str) -> Answer | None:
@@ -136,9 +127,8 @@ def claimed_options(text: str, options: tuple[str, ...]) -> set[int] | None:
 def _mark_options(text: str, options: tuple[str, ...]) -> list[str]:
     """The words of an answer without fillers and punctuation; an option's text or label becomes one of `_MARKS`."""
     texts = "|".join(map(re.escape, sorted(filter(None, options), key=len, reverse=True)))  # the longest first
-    marked = re.sub(
-        rf"(?<!\w)(?:{texts or '(?!)'})(?!\w)", lambda found: f" {_MARKS[options.index(found[0])]} ", _MARK.sub(" ", text)
-    )
+    bare = re.sub(rf"[{_MARKS}]", " ", text)
+    marked = re.sub(rf"(?<!\w)(?:{texts or '(?!)'})(?!\w)", lambda found: f" {_MARKS[options.index(found[0])]} ", bare)
     words = re.findall(rf"[{_MARKS}]|[^\W{_MARKS}]+(?:'\w+)?|[^\w\s]", marked)
     read, labels, known = [], list(string.ascii_lowercase[: len(options)]), rule_words()
     for before, word, after in zip(["", *words], words, [*words[1:], ""], strict=False):
@@ -162,12 +152,10 @@ def decide_number(sample: Sample, answer: str) -> Answer | None:
         return None
     if len({(q.value, q.dimension) for q in known}) > 1:
         return "NO"
-    outcomes = [_same_quantity(known[0], reference, normalise(sample.question)) for reference in wanted]
-    return _any_yes(outcomes)
+    return _any_yes([_same_quantity(known[0], reference, normalise(sample.question)) for reference in wanted])
 
 
-def _any_yes(outcomes: Iterable[bool | None]) -> Answer | None:
-    outcomes = list(outcomes)
+def _any_yes(outcomes: list[bool | None]) -> Answer | None:
     return "YES" if True in outcomes else None if None in outcomes or not outcomes else "NO"
 
 
