@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import NamedTuple
 
+from .files import read_table
 from .samples import NUMBER_WORDS
 
 LENGTH, MASS = "length", "mass"
@@ -18,17 +19,9 @@ class Unit(NamedTuple):
     size: Decimal
 
 
+_WORDS = read_table("statements")
 UNITS = {
-    name: Unit(dimension, Decimal(size))
-    for names, dimension, size in (
-        ("mm millimeter millimetre", LENGTH, "1"),
-        ("cm centimeter centimetre", LENGTH, "10"),
-        ("m meter metre", LENGTH, "1000"),
-        ("mcg ug μg microgram", MASS, "0.001"),
-        ("mg milligram", MASS, "1"),
-        ("g gram", MASS, "1000"),
-    )
-    for name in names.split()
+    word: Unit(kind, Decimal(size)) for kind, sizes in _WORDS["units"].items() for size in sizes for word in sizes[size].split()
 }
 
 _NUMBER = r"[-+]?(?:(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]+)?|\.[0-9]+)"
@@ -43,12 +36,7 @@ _NEGATION = re.compile(
     r"\b(?:no|not|non|none|never|neither|nor|without|absent|absence|negative|denies|free of|ruled? out|cannot)\b|n't\b"
 )
 _UNREMARKABLE = re.compile(r"\b(?P<denied>(?:not|isn't)(?: an?| quite)? )?(?:normal|unremarkable|healthy|clear)\b")
-_LEAD = re.compile(
-    r"(?:so|thus|therefore|hence),? |i (?:would )?(?:choose|pick|select) |(?:it|this|that) is |it's |there (?:is|are) "
-    r"|(?:the |this )?(?:image|picture|scan|film|phantom) shows |evidence of "
-    r"|(?:it |this )?shows |(?:most )?consistent with "
-    r"|(?:the |my )?(?:(?:correct|best|right|final) )*(?:answer|option|choice|diagnosis)(?: is| would be)?:? "
-)
+_LEAD = re.compile("|".join(_WORDS["lead"]))
 TAIL = re.compile(r" (?:is|are) (?:present|seen|visible)$")
 _SIDE = re.compile(r"\b(left|right|bilateral(?:ly)?|both)\b")
 _SIDE_PHRASE = re.compile(rf"(?:\b(?:on|in|at) )?(?:\bthe )?{_SIDE.pattern}(?:[- ]sided?)?")

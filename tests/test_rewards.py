@@ -3,6 +3,8 @@
 import importlib.util
 import itertools
 import json
+import subprocess
+import sys
 import threading
 from typing import Any
 
@@ -226,6 +228,16 @@ def test_reward_never_reads_the_facts(embedder: Any) -> None:
     with_facts = PICTURE.model_copy(update={"facts": {"finding": "glioma", "truth": "effusion"}})
     without = score_responses([PICTURE] * 2, texts, RULES, embedder)
     assert without == score_responses([with_facts] * 2, texts, RULES, embedder)
+
+
+def test_robust_threshold_is_calibrated_and_keeps_what_is_safe() -> None:
+    script = REPOSITORY / "tests" / "benchmarks" / "minimal_pairs.py"
+    done = subprocess.run([sys.executable, str(script), "--calibrate"], capture_output=True, text=True, check=True)
+    unsafe, synonyms = map(float, done.stdout.splitlines()[-1].split())
+    assert unsafe >= 0.99, done.stdout
+    assert synonyms >= 0.90, done.stdout
+    assert f"robust has {PRESETS['robust'].threshold}; {PRESETS['robust'].threshold:.2f} would be calibrated now" in done.stdout
+    assert (PRESETS["faithful"].threshold, PRESETS["faithful"].vetoes) == (0.8, False)
 
 
 @settings(max_examples=150, deadline=None)

@@ -6,31 +6,28 @@ The tiers decide only what they can decide soundly, in the order exact, option, 
 import re
 import string
 import unicodedata
-from collections.abc import Callable, Iterable
 from dataclasses import replace
-from functools import cache, lru_cache
+from functools import cache
 from typing import Literal
 
 from pydantic import BaseModel
 
 from ..samples import Sample
 from ..text import LENGTH, MASS, TAIL, Quantity, find_unit, is_negated, normalise, read_quantity, sides, strip_lead
-from .statements import answers_nothing, rule_words, states_reference
+from .statements import decide_nothing, rule_words, states_reference
 
 Decider = Literal["exact", "option", "number", "lexicon", "model", "none"]
 Answer = Literal["YES", "NO"]
+TIERS: tuple[Decider, ...] = ("exact", "exact", "option", "number", "lexicon")
 LONGEST = 2_000  # characters: a longer answer is an essay, and only the exact tier looks at it
 
 _ARTICLE = re.compile(r"^(?:an?|the) ")
 _DENIAL = re.compile(r"(?:no (?:evidence|signs?) of|absence of|negative for|without|free of|no|not) (?P<rest>.+)")
 _LIST = re.compile(r",\s+|;|\bor\b|\band\b")
 _MARKS = "".join(map(chr, range(0xE000, 0xE000 + len(string.ascii_lowercase))))  # one private character for each option
-_MARK = re.compile(rf"[{_MARKS}]")
 _AFTER_A = re.compile(r"|[^\w\s\ue000-\ue019]|or|and|but|because|since|as|is|not|rather|instead|[b-z]")
-_CONTRAST = re.compile(
-    rf"not (?P<other>[{_MARKS}](?: [{_MARKS}])?) but (?:rather )?(?P<own>[{_MARKS}](?: [{_MARKS}])?)"
-    rf"|(?P<owns>[{_MARKS}](?: [{_MARKS}])?) (?:not|rather than|instead of) (?P<others>[{_MARKS}](?: [{_MARKS}])?)"
-)
+_PICK = rf"[{_MARKS}](?: [{_MARKS}])?"
+_CONTRAST = re.compile(rf"({_PICK}) (?:not|rather than|instead of) ({_PICK})|not (?={_PICK} but ({_PICK}))({_PICK}) but {_PICK}")
 
 
 class Verdict(BaseModel):
@@ -62,20 +59,16 @@ class Verdict(BaseModel):
 def decide_by_rules(sample: Sample, answer: str | None, template_id: str = "base") -> Verdict | None:
     """The verdict of the first tier that can decide, or None where none can. Never raises on any string."""
     answer = answer or ""
-    if decision := decide_exact(sample, answer):
-        return rule_verdict(sample, decision, "exact", template_id)
-    tiers: dict[Callable[[Sample, str], Answer | None], Decider]
-    tiers = {decide_nothing: "exact", decide_option: "option", decide_number: "number", decide_words: "lexicon"}
-    for decide, tier in tiers.items():
-        if len(answer) <= LONGEST and (decision := decide(sample, answer)):
+    deciders = (decide_exact, decide_nothing, decide_option, decide_number, decide_words)
+    for tier, decide in zip(TIERS, deciders, strict=True):
+        if (decide is decide_exact or len(answer) <= LONGEST) and (decision := decide(sample, answer)):
             return rule_verdict(sample, decision, tier, template_id)
     return None
 
 
 def rule_verdict(sample: Sample, decision: Answer, tier: Decider, template_id: str) -> Verdict:
     """A YES or NO that needed no model."""
-    score = float(decision == "YES")
-    return Verdict(id=sample.id, verdict=decision, decided_by=tier, score=score, template_id=template_id)
+    return Verdict(id=sample.id, verdict=decision, decided_by=tier, score=float(decision == "YES"), template_id=template_id)
 
 
 def decide_exact(sample: Sample, answer: str) -> Answer | None:
@@ -87,11 +80,6 @@ def decide_exact(sample: Sample, answer: str) -> Answer | None:
     if text != "-" and all(unicodedata.category(character).startswith(("P", "Z", "C")) for character in text):
         return "NO"
     return None
-
-
-def decide_nothing(sample: Sample, answer: str) -> Answer | None:
-    """NO if the answer is none ("I do not know"), or speaks to the judge."""
-    return "NO" if answers_nothing(sample, normalise(answer)) else None
 
 
 def decide_option(sample: Sample, answer: str) -> Answer | None:
@@ -116,14 +104,12 @@ def claimed_options(text: str, options: tuple[str, ...]) -> set[int] | None:
     ({1}, {0, 1})
     """
     labels = list(string.ascii_lowercase[: len(options)])
-    if any(option in labels and options[labels.index(option)] != option for option in filter(None, options)):
-        # Blood groups: is "B" the text or the label? Only both together tell, or a text that is no label.
-        both = re.fullmatch(r"[(\[]?([a-z])[)\].:]+ ?(.+)", text)
-        if both and both[1] in labels and both[2] in options:
-            return {labels.index(both[1]), options.index(both[2])}
-        return {options.index(text)} if text in options and text not in labels else None
-    if text in options:
+    if text in options and (text not in labels or labels.index(text) == options.index(text)):
         return {options.index(text)}
+    if any(option in labels and options[labels.index(option)] != option for option in options):
+        # Blood groups: is "B" the text or the label? Only both together tell.
+        both = re.fullmatch(r"[(\[]?([a-z])[)\].:]+ ?(.+)", text)
+        return {labels.index(both[1]), options.index(both[2])} if both and both[1] in labels and both[2] in options else None
     words = _mark_options(text, options)
     picked = {_MARKS.index(word) for word in words if word in _MARKS}
     lead = next((i for i, word in enumerate(words) if word not in _MARKS), len(words))
@@ -132,9 +118,7 @@ def claimed_options(text: str, options: tuple[str, ...]) -> set[int] | None:
     if re.fullmatch(r"(?:both|all|any|either)(?: of)?(?: the)?(?: above| options| them)?", text):
         return set(range(len(options)))
     if contrast := _CONTRAST.fullmatch(" ".join(words)):
-        own, other = (
-            {_MARKS.index(mark) for mark in (contrast[name] or contrast[name + "s"]).split()} for name in ("own", "other")
-        )
+        own, other = ({_MARKS.index(mark) for mark in (contrast[i] or contrast[i + 2]).split()} for i in (1, 2))
         return None if own & other else own
     # A pick with its reason, as long as the reason names no other option.
     return picked if len(picked) == 1 and (lead > 1 or (lead and words[lead] in ("because", "since", "as"))) else None
@@ -142,7 +126,9 @@ def claimed_options(text: str, options: tuple[str, ...]) -> set[int] | None:
 
 def _mark_options(text: str, options: tuple[str, ...]) -> list[str]:
     """The words of an answer without fillers and punctuation; an option's text or label becomes one of `_MARKS`."""
-    marked = _option_pattern(options).sub(lambda found: f" {_MARKS[options.index(found[0])]} ", _MARK.sub(" ", text))
+    texts = "|".join(map(re.escape, sorted(filter(None, options), key=len, reverse=True)))  # the longest first
+    bare = re.sub(rf"[{_MARKS}]", " ", text)
+    marked = re.sub(rf"(?<!\w)(?:{texts or '(?!)'})(?!\w)", lambda found: f" {_MARKS[options.index(found[0])]} ", bare)
     words = re.findall(rf"[{_MARKS}]|[^\W{_MARKS}]+(?:'\w+)?|[^\w\s]", marked)
     read, labels, known = [], list(string.ascii_lowercase[: len(options)]), rule_words()
     for before, word, after in zip(["", *words], words, [*words[1:], ""], strict=False):
@@ -153,12 +139,6 @@ def _mark_options(text: str, options: tuple[str, ...]) -> list[str]:
         elif word in _MARKS or word == "?" or (word[0].isalnum() and word not in known.option_fillers):
             read.append(word)
     return read
-
-
-@lru_cache(maxsize=4096)
-def _option_pattern(options: tuple[str, ...]) -> re.Pattern[str]:
-    longest_first = sorted(filter(None, options), key=len, reverse=True)
-    return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?!\w)" if longest_first else r"(?!)")
 
 
 def decide_number(sample: Sample, answer: str) -> Answer | None:
@@ -172,12 +152,10 @@ def decide_number(sample: Sample, answer: str) -> Answer | None:
         return None
     if len({(q.value, q.dimension) for q in known}) > 1:
         return "NO"
-    outcomes = [_same_quantity(known[0], reference, normalise(sample.question)) for reference in wanted]
-    return _any_yes(outcomes)
+    return _any_yes([_same_quantity(known[0], reference, normalise(sample.question)) for reference in wanted])
 
 
-def _any_yes(outcomes: Iterable[bool | None]) -> Answer | None:
-    outcomes = list(outcomes)
+def _any_yes(outcomes: list[bool | None]) -> Answer | None:
     return "YES" if True in outcomes else None if None in outcomes or not outcomes else "NO"
 
 

@@ -4,7 +4,7 @@
 
 The rows are Parquet in the authors' schema. Thirteen pictures are made from each phantom, turned, cropped and made noisy anew, so
 that they are different but of few kinds, at every size alike: a hard case for the search for copies. Each size runs in a process
-of its own; making the rows is not timed. Prints seconds and peak memory for each size; the last line is what ten times the rows cost.
+of its own; making the rows is not timed. Prints seconds and peak memory for each size, and last what ten times the rows cost.
 """
 
 import io

@@ -1,8 +1,8 @@
 """How well do the rules agree with people on EVOUNA/NQ, where answers are sentences of five systems?
 
-Alternatives in `golden_answer` are joined by "/" and become references; rows marked `improper`, and answers without a text or a label,
-are dropped, which leaves 15,098. UNSCORED counts as NO. Beside the rules stands plain `contains`: the answer holds one of the
-alternatives, whatever the case.
+Alternatives in `golden_answer` are joined by "/" and become references; rows marked `improper`, and answers without a text or a
+label, are dropped, which leaves 15,098. UNSCORED counts as NO. Beside the rules stands plain `contains`: the answer holds one of
+the alternatives, whatever the case.
 
 Run: MEDIX_LITE_REAL_DATA=FOLDER .venv/bin/python tests/benchmarks/evouna.py [EVERY]
 Prints kappa, MCC and the table of each system and of all, and each deciding tier; the last line is the rules' kappa and MCC less

@@ -2,10 +2,10 @@
 
     python tests/benchmarks/judge_speed.py [RUNS]
 
-The completions are sampled from the base policy: 64 questions of the tiny world, 8 answers each. In turn, RUNS times each: `serial`
-asks about one sample after the other, as the authors' reward does; `model only` asks the same 512 prompts through our judge, without
-rules or cache; `whole` is the default: rules first, identical answers asked about once, replies kept. Prints medians, what rules and
-cache each save, and last the speed of `whole` against `serial`.
+The completions are sampled from the base policy: 64 questions of the tiny world, 8 answers each. In turn, RUNS times each:
+`serial` asks about one sample after the other, as the authors' reward does; `model only` asks the same 512 prompts through our
+judge, without rules or cache; `whole` is the default: rules first, identical answers asked about once, replies kept. Prints
+medians, what rules and cache each save, and last the speed of `whole` against `serial`.
 """
 
 import statistics

@@ -24,7 +24,7 @@ from medix_lite.judging.templates import BASE
 from medix_lite.samples import OPTION_LABELS, Sample
 from medix_lite.text import normalise
 
-# {l} and {t} are label and text of the key; {k}, {u} of another option; {q} the first words of the question; {all} is the list of options.
+# {l} and {t} are label and text of the key; {k}, {u} of another option; {q} the question's first words; {all} lists the options.
 RIGHT = [
     "{l}", "({l})", "{low}.", "{l})", "**{l}**", "{l}. {t}", "{l}) {t}", "({l}) {t}", "{l}: {t}", "Option {l}", "the answer is {l}",
     "The correct answer is ({l}) {t}.", "Answer: {l}. {t}", "the answer is {l} because {q}", "{l} because it fits best",
@@ -32,8 +32,8 @@ RIGHT = [
 ]  # fmt: skip
 WRONG = [
     "{k}", "({k})", "{k}. {u}", "{u}", "the answer is {k}", "The correct answer is ({k}) {u}.", "the answer is {k} because {q}",
-    "{l}. {u}", "{k}. {t}", "{u} ({l})", "{l} or {k}", "{k} and {l}", "{t} or {u}", "not {l} but {k}", "{k}, not {l}", "all of the above",
-    "{all}", "{texts}",
+    "{l}. {u}", "{k}. {t}", "{u} ({l})", "{l} or {k}", "{k} and {l}", "{t} or {u}", "not {l} but {k}", "{k}, not {l}",
+    "all of the above", "{all}", "{texts}",
 ]  # fmt: skip
 PERFECT = ("{l}", "{t}", "{l}. {t}")
 

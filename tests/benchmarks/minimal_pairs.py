@@ -1,11 +1,11 @@
 """Does the robust semantic signal tell apart what differs in one word that matters, and keep what says the same?
 
-Pairs are made from the lexicon. Unsafe: negation, side flip, number x10, unit swap; the signal must be 0. Safe: synonyms in pairs that
-the embedder never trained on (`synonym_pairs(unseen=True)`), put into sentences, and sizes in another unit; the signal must be 1.
+Pairs are made from the lexicon. Unsafe: negation, side flip, number x10, unit swap; the signal must be 0. Safe: synonyms in pairs
+that the embedder never trained on (`synonym_pairs(unseen=True)`), put in sentences, and sizes in another unit; the signal must be 1.
 
-The threshold of `robust` is calibrated here as well (`--calibrate`): held-out synonym pairs and near-miss pairs are split in two by a
-hash of their words. On one half, the threshold is the one (in steps of 0.01) at which the share of synonyms kept less that of near
-misses passed is largest (Youden's J); the bars are measured on the other half. Near misses are held against no bar: they are printed.
+The threshold of `robust` is calibrated here as well (`--calibrate`): held-out synonym pairs and near-miss pairs are split in two by
+a hash of their words. On one half, the threshold is the one (in steps of 0.01) at which the share of synonyms kept less that of
+near misses passed is largest (Youden's J); the bars are measured on the other half. Near misses have no bar.
 
 Run: .venv/bin/python tests/benchmarks/minimal_pairs.py [--calibrate]
 The last line is the share of unsafe pairs with signal 0 and that of synonym pairs with signal 1.
@@ -31,7 +31,8 @@ from medix_lite.tiny_world.questions import seed_of
 
 # Around both forms of a pair, alike or not: what a sentence adds, and wrappings that mean the same.
 FRAMES = [("{}", "{}"), ("{} on the left", "{} on the left"), ("{}, 12 mm", "{}, 12 mm"), ("right-sided {}", "{} on the right"),
-          ("this shows {}", "{}"), ("the answer is {}", "{}"), ("{}, 2 cm", "{}, 20 mm"), ("{} is seen", "there is {}")]  # fmt: skip
+          ("this shows {}", "{}"), ("the answer is {}", "{}"), ("{}, 2 cm", "{}, 20 mm"),
+          ("{} is seen", "there is {}")]  # fmt: skip
 NEGATED = [("no {}", "{}"), ("{}", "no {}"), ("there is no {}", "there is {}"), ("without {}", "{}"), ("{} is absent", "{}"),
            ("no evidence of {}", "{}"), ("{} is not seen", "{} is seen")]  # fmt: skip
 SIDES = [("{} on the left", "{} on the right"), ("right-sided {}", "left-sided {}"), ("bilateral {}", "{} on the left"),
@@ -85,9 +86,7 @@ def calibrate(embedder):
     for i in range(0, len(steps), 5):
         print(f"threshold {steps[i]:.2f}  synonyms kept {kept[i]:.4f}  near misses passed {passed[i]:.4f}")
     best = int((kept - passed).argmax())
-    print(
-        f"{len(synonyms)} synonyms, {len(misses)} near misses: at {steps[best]:.2f} {kept[best]:.4f} are kept and {passed[best]:.4f} passed"
-    )
+    print(f"{len(synonyms)} synonyms, {len(misses)} near misses: {kept[best]:.4f} and {passed[best]:.4f} reach {steps[best]:.2f}")
     return float(steps[best])
 
 

@@ -1,6 +1,6 @@
 """How well does the default judge (rules, then the tiny model) agree with the oracle on what the tiny model never saw?
 
-At least 5,000 unseen pairings of question, reference and candidate, half of them right by the oracle in each family of questions, as
+At least 5,000 unseen pairings of question, reference and candidate, half of them right by the oracle in each family, as
 tests/benchmarks/tiny_models.py makes them for the model alone.
 
 Run: .venv/bin/python tests/benchmarks/pipeline_agreement.py
