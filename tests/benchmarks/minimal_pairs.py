@@ -1,7 +1,7 @@
 """Does the robust semantic signal tell apart what differs in one word that matters, and keep what says the same?
 
 Pairs are made from the lexicon. Unsafe: negation, side flip, number x10, unit swap; the signal must be 0. Safe: synonyms in pairs
-that the embedder never trained on (`synonym_pairs(unseen=True)`), put in sentences, and sizes in another unit: the signal must be 1.
+that the embedder never trained on (`synonym_pairs(unseen=True)`), put in sentences, and sizes in another unit; it must be 1.
 
 The threshold of `robust` is calibrated here as well (`--calibrate`): held-out synonym pairs and near-miss pairs are split in two by
 a hash of their words. On one half, the threshold is the one (in steps of 0.01) at which the share of synonyms kept less that of
