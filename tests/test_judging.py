@@ -168,7 +168,7 @@ def test_a_sentence_that_states_the_reference_is_right(reference: str, answer: s
     "pneumonia or effusion", "either pneumonia or a mass", "no pneumonia", "pneumonia was ruled out", "possibly pneumonia",
     "The diagnosis is pneumonia, but really it is a mass.", "I thought pneumonia. Actually it is a mass.", "pneumonia? mass?",
     "It mimics pneumonia", "a history of pneumonia", "empyema secondary to pneumonia", "post-pneumonia scarring", "pneumonia/mass",
-    "the pneumonia vaccine", "pneumonia, a mass, a cyst", "Pneumonia. Mass. Cyst.", "pneumonia and a cyst", "Is it pneumonia?",
+    "the pneumonia vaccine", "pneumonia, mass of the lung", "pneumonia, a mass, a cyst", "Pneumonia. Mass. Cyst.", "pneumonia and a cyst", "Is it pneumonia?",
     "The diagnosis is pneumonia. Wait, no: a mass.", "anything but pneumonia", "free of pneumonia", "pneumonia vs mass",
     "The diagnosis is pneumonia. It is not pneumonia.", "It could be pneumonia", "pneumonia-like changes", "resolved pneumonia",
     "The diagnosis is pneumonia, a mass, and a cyst.",
