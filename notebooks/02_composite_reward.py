@@ -113,9 +113,10 @@ print(render(REWARD, sample, attack, compact=True))
 
 # %% [markdown]
 # ## 5. Semantic: the embedding
-# Cosine between answer and reference, 1 from 0.8 on. It is fast and tolerant of wording, but it measures *nearness of words*, not
-# truth. Look at each line: what should score 1, and what does? `faithful` is the published rule; `robust` also vetoes an answer
-# whose negation, side or number differs from the reference.
+# Cosine between answer and reference. It is fast and tolerant of wording, but it measures *nearness of words*, not truth. Look at each
+# line: what should score 1, and what does? `faithful` is the published rule: 1 from a cosine of 0.8 on. `robust` vetoes an answer whose
+# negation, side or number differs from the reference, embeds what the vetoes leave (without side and number), and asks for 0.67 there, a
+# threshold that was calibrated on held-out synonyms and near misses (`tests/benchmarks/minimal_pairs.py`).
 
 # %%
 from medix_lite.rewards.signals import semantic_signal
