@@ -138,7 +138,7 @@ class CompositeReward:
     """A reward function for `trl.GRPOTrainer`; the data set needs a column `id`.
 
     A completion that could not be scored gets None, which TRL leaves out of its group. The mean of each signal is logged as
-    `signal/NAME`, the share that could not be scored as `signal/unscored`.
+    `signal/NAME`, the share that could not be scored as `signal/unscored`, what the trainer waited as `reward_seconds`.
 
     Args:
         samples_by_id: the training questions.
@@ -146,7 +146,6 @@ class CompositeReward:
 
     Attributes:
         overlaps: whether a server judges, so that it pays to `start` before the trainer computes log-probabilities.
-        seconds: that the trainer has waited for rewards.
     """
 
     __name__ = "composite"  # TRL logs a reward under its name
@@ -160,7 +159,6 @@ class CompositeReward:
         self._begun: tuple[Any, Future[Any]] | None = None
         self._failed = 0
         self.overlaps = any(voter.served for voter in judge.voters)
-        self.seconds = 0.0
 
     def start(self, ids: Sequence[str], completions: Sequence[Any]) -> None:
         """Begin to score in the background; the next call takes the result, if it is about the same completions."""
@@ -185,9 +183,10 @@ class CompositeReward:
         asked, begun = self._read(id, completions), self._begun
         self._begun = None
         rewards, verdicts = begun[1].result() if begun and begun[0] == asked else self._score(*asked)
-        self.seconds += time.perf_counter() - started
+        waited = time.perf_counter() - started
         self._check_judge(verdicts)
         if log_metric is not None and rewards:
+            log_metric("reward_seconds", waited)
             for name in PUBLISHED_WEIGHTS:
                 values = [value for reward in rewards if (value := reward.signals[name]) is not None]
                 if values:
