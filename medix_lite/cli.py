@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .files import InputError, write_json, write_jsonl
+from .files import InputError, read_jsonl, write_json, write_jsonl
 from .profiles import load_profile, parse_pairs, parse_settings
 
 ABOUT = "The course that teaches open-ended medical RL by running it."
@@ -175,7 +175,7 @@ def judge(
 
 @app.command("audit-judge")
 def audit_judge(
-    pairs: Annotated[Path, typer.Option(help="Labelled pairs (JSONL), or a JSON file of EVOUNA.")],
+    pairs: Annotated[Path, typer.Option(help="Labelled pairs (JSONL).")],
     out: Annotated[Path, typer.Option(help="JSON file to write; the verdicts go beside it.")],
     judge: OneJudge = "tiny",
 ) -> None:
@@ -222,14 +222,14 @@ def reward(
     preset: Annotated[str, typer.Option(help="robust or faithful.")] = "robust",
 ) -> None:
     """Compute the composite reward of every response in a file."""
-    from .evaluation.files import join_responses, read_texts
+    from .evaluation.files import join_responses
     from .judging.judges import make_judge
     from .models.load import load_embedder
     from .rewards.composite import score_responses
 
     refuse_existing(out)
     keys, questions, _ = join_responses(responses, samples)
-    indices, texts = [index for _, index in keys], read_texts(responses)
+    indices, texts = [index for _, index in keys], [row["response"] for row in read_jsonl(responses)]
     rewards, _ = score_responses(questions, texts, make_judge(judge), load_embedder(), preset, indices)
     write_jsonl(out, (r.model_dump() for r in rewards))
     totals = [r.total for r in rewards if r.total is not None]

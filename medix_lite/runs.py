@@ -44,11 +44,6 @@ class Run(NamedTuple):
         """Whether the truth is known: only the tiny world has an oracle."""
         return self.source == "phantoms"
 
-    @property
-    def sampling(self) -> dict[str, Any]:
-        """How this profile asks a policy: arguments of `generate` and `generate_batch`."""
-        return sampling_of(self.profile)
-
 
 def sampling_of(profile: Profile) -> dict[str, Any]:
     """How a profile asks a policy: arguments of `generate` and `generate_batch`."""
@@ -197,7 +192,7 @@ def make_probe(run: Run, samples: list[Sample]) -> Callable[[Any, Any], dict[str
     def probe(model: Any, processor: Any) -> dict[str, float]:
         size = run.profile.evaluation.batch_size
         batches = [samples[i : i + size] for i in range(0, len(samples), size)]
-        answers = [pairs for batch in batches for pairs in generate_batch(model, processor, batch, **run.sampling)]
+        answers = [pairs for batch in batches for pairs in generate_batch(model, processor, batch, **sampling_of(run.profile))]
         responses = [parse_response(pairs[0][0], has_image=s.has_image) for s, pairs in zip(samples, answers, strict=True)]
         judged = [v.score for v in judge_answers(judge, samples, [r.answer for r in responses])]
         true = [t.score if t else None for t in truths(samples, responses)]

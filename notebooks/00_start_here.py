@@ -35,7 +35,7 @@ judge: str = ""  # rules, tiny, openai:MODEL@URL; empty: the profile's judge
 settings: str = ""  # profile settings to change, as for medix-lite run --settings
 
 # %%
-from medix_lite.runs import curated, open_run, run_embedder, run_judge
+from medix_lite.runs import curated, open_run, run_embedder, run_judge, sampling_of
 
 run = open_run(run_dir, profile, source, seed, judge, settings)
 samples = curated(run)["test"]
@@ -69,7 +69,7 @@ from medix_lite.responses import parse_response
 
 choice = run.profile.policy
 policy, processor = load_policy(choice.path, revision=choice.revision, dtype=choice.dtype, device=run.profile.device)
-text = generate_batch(policy, processor, [sample], **run.sampling)[0][0][0]
+text = generate_batch(policy, processor, [sample], **sampling_of(run.profile))[0][0][0]
 response = parse_response(text, has_image=bool(sample.images))
 print(f"{type(policy).__name__}, {sum(p.numel() for p in policy.parameters()) / 1e6:.1f} million parameters")
 print(text)
@@ -106,7 +106,7 @@ print(rewards[0].signals, "-> total", None if rewards[0].total is None else roun
 from medix_lite.evaluation.statistics import bootstrap
 
 few = samples[:16]
-texts = [pairs[0][0] for pairs in generate_batch(policy, processor, few, **run.sampling)]
+texts = [pairs[0][0] for pairs in generate_batch(policy, processor, few, **sampling_of(run.profile))]
 answers = [parse_response(t, has_image=bool(s.images)).answer for s, t in zip(few, texts, strict=True)]
 verdicts = judge_answers(run_judge(run), few, answers)
 bootstrap([float("nan") if v.score is None else v.score for v in verdicts])

@@ -42,7 +42,7 @@ settings: str = ""  # profile settings to change, as for medix-lite run --settin
 from IPython.display import Image, display
 
 from medix_lite import figures
-from medix_lite.runs import curated, open_run, run_embedder, run_judge
+from medix_lite.runs import curated, open_run, run_embedder, run_judge, sampling_of
 
 run = open_run(run_dir, profile, source, seed, judge, settings)
 FIGURES = run.folder / "figures"
@@ -220,7 +220,7 @@ from medix_lite.models.load import load_policy
 choice = run.profile.policy
 policy, processor = load_policy(choice.path, revision=choice.revision, dtype=choice.dtype, device=run.profile.device)
 few = curated(run)["train"][:32]
-texts = [pairs[0][0] for pairs in generate_batch(policy, processor, few, **run.sampling)]
+texts = [pairs[0][0] for pairs in generate_batch(policy, processor, few, **sampling_of(run.profile))]
 rewards, _ = score_responses(few, texts, the_judge, embedder, run.profile.reward)
 for name in PUBLISHED_WEIGHTS:
     values = [r.signals[name] for r in rewards if r.signals[name] is not None]

@@ -31,7 +31,7 @@ source: str = "phantoms"  # phantoms, bccd:PATH, pubmedqa:PATH, folder:PATH
 seed: int = 0  # seed of data, training and sampling
 judge: str = ""  # rules, tiny, openai:MODEL@URL; empty: the profile's judge
 settings: str = ""  # profile settings to change, as for medix-lite run --settings
-humans: str = ""  # path of EVOUNA's NQ.json, answers labelled by humans; empty: the kept measurement is shown
+humans: str = ""  # JSONL of pairs that humans labelled; empty: the kept measurement on EVOUNA is shown
 
 # %%
 from collections import Counter
@@ -166,7 +166,7 @@ print(f"as wrong    {sum(known) / len(scores):.3f}   (of {len(scores)}; {1 - len
 # %% [markdown]
 # ## 8. Agreement with humans
 # The suite and the tiny world are ours. EVOUNA is not: humans labelled 15,098 answers of five question-answering systems to general-knowledge
-# questions (Wang et al. 2023, Natural Questions part). Nothing in it is medical, and no model is asked here: it measures the rules alone against
+# questions (Wang et al. 2023, Natural Questions part; `tests/benchmarks/evouna.py --pairs` writes them as pairs). Nothing in it is medical, and no model is asked here: it measures the rules alone against
 # the usual shortcut, `contains`: is a reference a part of the answer?
 
 # %%

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from benchmark_files import evouna_pairs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score, matthews_corrcoef
 from typer.testing import CliRunner
 
 from medix_lite.cli import app
-from medix_lite.files import InputError, read_jsonl, write_json, write_jsonl
+from medix_lite.files import InputError, read_jsonl, write_jsonl
 from medix_lite.judging.audit import Pair, audit, judge_pairs, kappa, mcc, read_pairs
 from medix_lite.judging.judges import make_judge
 from medix_lite.judging.verdicts import Verdict
@@ -86,16 +87,13 @@ def test_a_bad_pair_is_named(tmp_path: Path, row: dict[str, object], message: st
     write_jsonl(tmp_path / "p.jsonl", [row])
     with pytest.raises(InputError, match=message):
         read_pairs(tmp_path / "p.jsonl")
-    write_json(tmp_path / "p.json", [row])
-    with pytest.raises(InputError, match="not a file of EVOUNA"):
-        read_pairs(tmp_path / "p.json")
     (tmp_path / "empty.jsonl").write_text("")
     with pytest.raises(InputError, match="no labelled pair"):
         read_pairs(tmp_path / "empty.jsonl")
 
 
 def test_evouna_is_read_as_humans_labelled_it(real_data: Path) -> None:
-    read = read_pairs(real_data / "qa_eval" / "EVOUNA" / "NQ.json")
+    read = evouna_pairs(real_data)
     assert len(read) == 15_098
     assert {pair.kind for pair in read} == {"fid", "gpt35", "chatgpt", "gpt4", "newbing"}
     assert any(pair.references for pair in read)

@@ -24,7 +24,8 @@ from medix_lite.judging.templates import BASE, MIMIC, REASONING, REWARD, parse_r
 from medix_lite.judging.verdicts import LONGEST, decide_by_rules
 from medix_lite.models.load import load_embedder
 from medix_lite.responses import Response, parse_response
-from medix_lite.rewards.composite import PRESETS, score_responses
+from medix_lite.rewards.composite import score_responses
+from medix_lite.rewards.presets import PRESETS
 from medix_lite.samples import Sample
 from medix_lite.text import is_negated, normalise, quantities, read_quantity, sides
 

@@ -21,14 +21,13 @@ from medix_lite.models.load import load_embedder
 from medix_lite.responses import parse_response
 from medix_lite.rewards.composite import (
     PATIENCE,
-    PRESETS,
     CompositeReward,
     completion_text,
     composite_total,
-    find_preset,
     is_zeroed,
     score_responses,
 )
+from medix_lite.rewards.presets import PRESETS, find_preset
 from medix_lite.rewards.signals import contradicts, format_signal, modality_signal, semantic_signal
 from medix_lite.samples import Sample
 

@@ -130,7 +130,7 @@ def test_a_judge_that_dies_stops_the_run_and_a_restart_goes_on(tmp_path, samples
         down.extend([row["step"]] if row["step"] == 2 else [])
 
     profile = load_profile("tiny-cpu", SHORT | {"training.prompts_per_step": 4})
-    judge = Judge("mine", (Voter(ask),), tiers=False, judge_id="mine")
+    judge = Judge("mine", (Voter(ask),), rules=None, judge_id="mine")
     with pytest.raises(InputError, match="judge mine failed on the last"):
         train_policy(profile, samples, reward_for(samples, judge), tmp_path, seed=1, report=fail_late)
     down.clear()

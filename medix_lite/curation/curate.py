@@ -18,12 +18,12 @@ from tqdm import tqdm
 from ..figures import curation_counts, data_url, save
 from ..files import InputError, clear_write_errors, read_json, read_jsonl, read_table, sha256_of, write_json, write_jsonl
 from ..samples import Sample
-from .examine import examiner
+from .examine import examine, examine_there, know
 from .leakage import TextIndex
 from .licences import licence_of_mix
 from .outputs import line_writer, split_writer, write_pages
 from .pictures import Looking
-from .processes import FEW
+from .processes import FEW, start_processes
 from .rows import Row
 from .sift import BENCHMARK, Sifted, load_table, sift
 from .sources import fingerprint, labels_of, licence_of, parse_spec, read_source, short_name
@@ -102,10 +102,14 @@ def curate(
     shards = list(takewhile(Path.exists, (work / f"{n:06d}.jsonl" for n in count())))
     waiting = islice(every, len(shards) * SHARD, None)
     bar = tqdm(desc="rows", unit=" rows", initial=len(shards) * SHARD, disable=None)
-    with examiner(index, how) as examine_all:
+    with ExitStack() as stack:
+        pool = None
         while chunk := list(islice(waiting, SHARD)):
             shard = work / f"{len(shards):06d}.jsonl"
-            write_jsonl(shard, examine_all(chunk, len(shards) * SHARD >= FEW))
+            if pool is None and len(shards) * SHARD >= FEW:
+                pool = stack.enter_context(start_processes(know, index, how))
+            alone = (examine(row, index, how) for row in chunk)
+            write_jsonl(shard, pool.map(examine_there, chunk, chunksize=50) if pool else alone)
             shards.append(shard)
             bar.update(len(chunk))
     bar.close()

@@ -3,9 +3,6 @@
 The first rows are examined here; where there are many, one process for each core does the rest, in the same order.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from typing import Any
 
 from ..files import InputError
@@ -13,7 +10,6 @@ from .checks import check_row
 from .duplicates import fingerprint_of, hash_of
 from .leakage import TextIndex
 from .pictures import Looking, look_at
-from .processes import start_processes
 from .rows import Row
 from .sift import BENCHMARK
 
@@ -44,28 +40,11 @@ def examine(numbered: Numbered, index: TextIndex, how: Looking) -> dict[str, Any
     return done
 
 
-@contextmanager
-def examiner(index: TextIndex, how: Looking) -> Iterator[Callable[[list[Numbered], bool], Iterable[dict[str, Any]]]]:
-    """A function that examines rows in order, and whether in several processes; they end with the context."""
-    pool: ProcessPoolExecutor | None = None
-
-    def examine_all(rows: list[Numbered], several: bool) -> Iterable[dict[str, Any]]:
-        nonlocal pool
-        if not several:
-            return (examine(row, index, how) for row in rows)
-        pool = pool or start_processes(_know, index, how)
-        return pool.map(_examine_there, rows, chunksize=50)
-
-    try:
-        yield examine_all
-    finally:
-        if pool:
-            pool.shutdown(cancel_futures=True)
-
-
-def _know(index: TextIndex, how: Looking) -> None:
+def know(index: TextIndex, how: Looking) -> None:
+    """What `examine_there` works with, in a process that begins (see `start_processes`)."""
     _known[:] = index, how
 
 
-def _examine_there(row: Numbered) -> dict[str, Any]:
+def examine_there(row: Numbered) -> dict[str, Any]:
+    """As `examine`, in one of these processes."""
     return examine(row, *_known)

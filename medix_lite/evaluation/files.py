@@ -41,11 +41,6 @@ def join_responses(responses: Path, samples: Path | None) -> tuple[list[Key], li
     return list(joined), [sample for sample, _ in joined.values()], [response for _, response in joined.values()]
 
 
-def read_texts(responses: Path) -> list[str]:
-    """The raw texts of a responses file."""
-    return [row["response"] for row in read_jsonl(responses)]
-
-
 def score_file(responses: Path, samples: Path | None, judge: Judge) -> dict[str, Any]:
     """Accuracy by the judge (UNSCORED left out, and counted as wrong), format and modality rates, each with n and interval."""
     keys, questions, parsed = join_responses(responses, samples)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from scipy.stats import binomtest
 
-from ..files import InputError, read_json, read_jsonl
+from ..files import InputError, read_jsonl
 from ..samples import Sample, content_id
 from .judges import Judge, judge_answers, judge_to_file
 from .templates import BASE
@@ -45,13 +45,13 @@ class Pair(BaseModel):
 
 
 def read_pairs(path: Path) -> list[Pair]:
-    """Labelled pairs: a JSONL file of `Pair`, or a JSON file of EVOUNA (humans' labels of five systems' answers).
+    """Labelled pairs from a JSONL file.
 
     Raises:
         InputError: a row is malformed, or there is none.
     """
-    pairs, rows = [], _evouna(read_json(path), path) if path.suffix == ".json" else read_jsonl(path)
-    for number, row in enumerate(rows, start=1):
+    pairs = []
+    for number, row in enumerate(read_jsonl(path), start=1):
         try:
             pairs.append(Pair.model_validate(row))
         except ValidationError as error:
@@ -59,23 +59,6 @@ def read_pairs(path: Path) -> list[Pair]:
             raise InputError(f"{path}, row {number}: field {'.'.join(map(str, first['loc']))!r}: {first['msg']}") from error
     if not pairs:
         raise InputError(f"{path} holds no labelled pair")
-    return pairs
-
-
-def _evouna(rows: Any, path: Path) -> list[dict[str, Any]]:
-    """EVOUNA's rows: aliases are joined by "/", improper questions, missing answers and labels are left out."""
-    pairs = []
-    try:
-        for row in rows:
-            if row["improper"]:
-                continue
-            first, *others = [alias.strip() for alias in row["golden_answer"].split("/") if alias.strip()]
-            shared = {"question": row["question"], "reference": first, "references": others}
-            named = [key.removeprefix("judge_") for key in row if key.startswith("judge_")]
-            judged = [name for name in named if None not in (row[f"answer_{name}"], row[f"judge_{name}"])]
-            pairs += [shared | {"candidate": row[f"answer_{n}"], "label": row[f"judge_{n}"], "kind": n} for n in judged]
-    except (TypeError, KeyError, ValueError, AttributeError) as error:
-        raise InputError(f"{path} is not a file of EVOUNA: {error!r}; audit pairs of your own are JSONL") from error
     return pairs
 
 

@@ -6,7 +6,7 @@ What a judge cannot decide is UNSCORED with the error beside it; a failure never
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -27,6 +27,10 @@ RULES_ID = "rules-2"
 BATCH = 64  # prompts in one forward pass of a local judge
 CHUNK = 1000  # verdicts that a kill can lose
 MOST_VOTES = 25
+
+
+Rules = Callable[[Sample, str, str], Verdict | None]
+Texts = Sequence[str | None]  # answers, None where there is none
 
 
 @dataclass(frozen=True)
@@ -55,14 +59,14 @@ class Judge:
     Attributes:
         name: as in `make_judge`.
         voters: who is asked where no rule decides; the majority counts, and of marks the median.
-        tiers: whether the deterministic tiers decide first.
+        rules: what decides first; None lets the voters decide everything.
         judge_id: what stands in every verdict: the rules' version and the voters.
         cache: replies by voter, template and prompt; the same answer in a group, or in a later step, is asked about once.
     """
 
     name: str
     voters: tuple[Voter, ...] = ()
-    tiers: bool = True
+    rules: Rules | None = decide_by_rules
     judge_id: str = ""
     cache: dict[str, Reply] = field(default_factory=dict, repr=False, compare=False)
 
@@ -79,7 +83,7 @@ def make_judge(name: str) -> Judge:
     tiers = base == name
     voters = tuple(voter for part in re.split(r"\+(?=tiny|openai:)", base) for voter in _make_voters(part))
     ids = [RULES_ID] if tiers else []
-    return Judge(name, voters, tiers, "+".join([*ids, *(voter.judge_id for voter in voters)]))
+    return Judge(name, voters, decide_by_rules if tiers else None, "+".join([*ids, *(voter.judge_id for voter in voters)]))
 
 
 def _make_voters(name: str) -> list[Voter]:
@@ -100,11 +104,7 @@ def _make_voters(name: str) -> list[Voter]:
 
 
 def judge_answers(
-    judge: Judge,
-    samples: Sequence[Sample],
-    answers: Sequence[str | None],
-    template: Template | None = None,
-    sample_indices: Sequence[int] | None = None,
+    judge: Judge, samples: Sequence[Sample], answers: Texts, template: Template | None = None, indices: Sequence[int] | None = None
 ) -> list[Verdict]:
     """One verdict for each answer, in order.
 
@@ -116,7 +116,7 @@ def judge_answers(
         samples: the question of each answer.
         answers: final answers, None where there is none; reasoning in them is stripped unless the template judges it.
         template: binary or rubric; None is the one of each sample's kind, as in an evaluation.
-        sample_indices: the `sample_index` of each answer, 0 by default.
+        indices: the `sample_index` of each answer, 0 by default.
 
     Raises:
         InputError: a sample may not leave this machine and the judge would send it.
@@ -124,14 +124,13 @@ def judge_answers(
     kept = next((sample.id for sample in samples if sample.local_only), None)
     if kept is not None and any(voter.remote for voter in judge.voters):
         raise InputError(f"sample {kept!r} may not leave this machine (local_only); use a judge that runs here, not {judge.name!r}")
-    indices = sample_indices if sample_indices is not None else [0] * len(samples)
     asked = [template or template_of(sample) for sample in samples]
     verdicts: list[Verdict | None] = []
     open_: dict[Template, dict[tuple[str, ...], list[int]]] = {}
     for position, (sample, answer, own) in enumerate(zip(samples, answers, asked, strict=True)):
         text = (answer or "").strip() if own.reads_reasoning else strip_reasoning(answer or "")
-        by_rules = not text or (own.kind == "binary" and judge.tiers)
-        verdicts.append(decide_by_rules(sample, text, own.id) if by_rules else None)
+        rules = judge.rules if text and own.kind == "binary" else None if text else decide_by_rules
+        verdicts.append(rules(sample, text, own.id) if rules else None)
         if verdicts[-1] is None:
             open_.setdefault(own, {}).setdefault((format_question(sample), *sample.accepted(), text), []).append(position)
     for own, places in open_.items():
@@ -143,7 +142,7 @@ def judge_answers(
             for position in positions:
                 verdicts[position] = _model_verdict(samples[position], replies, own)
     finished = []
-    for verdict, index, own in zip(verdicts, indices, asked, strict=True):
+    for verdict, index, own in zip(verdicts, indices or [0] * len(samples), asked, strict=True):
         assert verdict is not None
         update: dict[str, Any] = {"sample_index": index, "judge_id": judge.judge_id or judge.name}
         if own.kind == "rubric" and verdict.verdict == "NO":
@@ -185,12 +184,7 @@ def _model_verdict(sample: Sample, replies: list[Reply], template: Template) -> 
 
 
 def judge_to_file(
-    path: Path,
-    judge: Judge,
-    samples: Sequence[Sample],
-    answers: Sequence[str | None],
-    indices: Sequence[int],
-    template: Template | None = None,
+    path: Path, judge: Judge, samples: Sequence[Sample], answers: Texts, indices: Sequence[int], template: Template | None = None
 ) -> list[Verdict]:
     """Verdicts on answers, appended to a file as they come, so that a killed judging goes on.
 
@@ -248,7 +242,7 @@ def local_replies(model: Any, tokenizer: Any, prompts: list[str], template: Temp
     starts = [tokenizer(choice, add_special_tokens=False).input_ids[0] for choice in template.choices]
     if len(set(starts)) < len(starts):
         raise InputError(f"this judge's tokenizer cannot tell {', '.join(template.choices)} apart by one token")
-    users = [[{"role": "user", "content": prompt}] for prompt in prompts]
+    users = ([{"role": "user", "content": prompt}] for prompt in prompts)
     chats = [tokenizer.apply_chat_template(user, tokenize=False, add_generation_prompt=True) for user in users]
     order = sorted(range(len(chats)), key=lambda index: len(chats[index]))
     replies: dict[int, Reply] = {}
@@ -262,11 +256,9 @@ def local_replies(model: Any, tokenizer: Any, prompts: list[str], template: Temp
             logits = model(**inputs, position_ids=positions, logits_to_keep=1).logits[:, -1]
         probabilities = logits[:, starts].float().softmax(-1).cpu()
         for index, row in zip(batch, probabilities.tolist(), strict=True):
-            if not all(map(math.isfinite, row)):
-                replies[index] = Reply(None, error="the judge's logits are not finite")
-                continue
             best = int(np.argmax(row)) if seed is None else _draw(row, f"{seed} {prompts[index]}")
-            replies[index] = Reply(template.choices[best], row[best])
+            failure = None if all(map(math.isfinite, row)) else Reply(None, error="the judge's logits are not finite")
+            replies[index] = failure or Reply(template.choices[best], row[best])
     return [replies[index] for index in range(len(prompts))]
 
 

@@ -20,10 +20,8 @@ from ..judging.templates import REWARD
 from ..judging.verdicts import Verdict, decide_exact, rule_verdict
 from ..responses import parse_response
 from ..samples import Sample
-from .presets import PRESETS, PUBLISHED_WEIGHTS, Preset, find_preset
+from .presets import PUBLISHED_WEIGHTS, Preset, find_preset
 from .signals import ReferenceCache, format_signal, modality_signal, semantic_signal
-
-__all__ = ["PRESETS", "CompositeReward", "Preset", "Reward", "composite_total", "is_zeroed", "score_responses"]
 
 PATIENCE = 16  # answers in a row that a judge may fail on before a run stops
 
@@ -78,21 +76,9 @@ def is_zeroed(answer: str | None) -> bool:
     return len(text) <= 1 or any(mark in text for mark in ("__", ":", "?"))
 
 
-def _verdicts(
-    samples: Sequence[Sample], answers: Sequence[str | None], judge: Judge, preset: Preset, indices: Sequence[int]
-) -> list[Verdict]:
-    if preset.tiers:
-        return judge_answers(judge, samples, answers, REWARD, indices)
-    verdicts: dict[int, Verdict] = {}
-    for position, (sample, answer) in enumerate(zip(samples, answers, strict=True)):
-        decision = "NO" if preset.zero_rule and is_zeroed(answer) else decide_exact(sample, answer or "")
-        if decision:
-            update = {"sample_index": indices[position], "judge_id": judge.judge_id or judge.name}
-            verdicts[position] = rule_verdict(sample, decision, "exact", REWARD.id).model_copy(update=update)
-    rest = [position for position in range(len(samples)) if position not in verdicts]
-    left = [samples[i] for i in rest], [answers[i] for i in rest], REWARD, [indices[i] for i in rest]
-    verdicts |= dict(zip(rest, judge_answers(replace(judge, tiers=False), *left), strict=True))
-    return [verdicts[position] for position in range(len(samples))]
+def _published_rules(zero_rule: bool, sample: Sample, answer: str, template_id: str) -> Verdict | None:
+    decision = "NO" if zero_rule and is_zeroed(answer) else decide_exact(sample, answer)
+    return rule_verdict(sample, decision, "exact", template_id) if decision else None
 
 
 def score_responses(
@@ -121,7 +107,9 @@ def score_responses(
     indices = list(sample_indices) if sample_indices is not None else [0] * len(samples)
     responses = [parse_response(text, has_image=s.has_image, aliases=aliases) for s, text in zip(samples, texts, strict=True)]
     answers = [response.answer for response in responses]
-    verdicts = _verdicts(samples, answers, judge, preset, indices)
+    if not preset.tiers:
+        judge = replace(judge, rules=partial(_published_rules, preset.zero_rule))
+    verdicts = judge_answers(judge, samples, answers, REWARD, indices)
     semantics = semantic_signal(answers, [sample.accepted() for sample in samples], preset, embedder, cache)
     rewards = []
     for sample, response, verdict, semantic in zip(samples, responses, verdicts, semantics, strict=True):

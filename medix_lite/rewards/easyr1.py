@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 from medix_lite.files import InputError
-from medix_lite.judging.judges import Judge, make_judge
+from medix_lite.judging.judges import make_judge
 from medix_lite.models.load import load_embedder
 from medix_lite.rewards.composite import score_responses
 from medix_lite.samples import sample_from_row
@@ -16,9 +16,7 @@ from medix_lite.samples import sample_from_row
 REWARD_NAME, REWARD_TYPE = "medix_lite", "batch"
 
 
-@cache
-def _judge(name: str) -> Judge:
-    return make_judge(name)
+_judge = cache(make_judge)
 
 
 def compute_score(

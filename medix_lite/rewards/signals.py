@@ -55,9 +55,8 @@ def semantic_signal(
     preset = find_preset(preset)
     cache = {} if cache is None else cache
     texts = [(answer or "").strip() for answer in answers]
-    read: Callable[[str], str] = (
-        core if preset.vetoes else str
-    )  # what a veto compares is not left to the embedder, which would see a difference
+    # What a veto compares is not left to the embedder, which would see a difference.
+    read: Callable[[str], str] = core if preset.vetoes else str
     wanted = {form for references in references_list for reference in references if (form := read(reference)) not in cache}
     fresh = list(dict.fromkeys([*(read(text) for text in texts if text), *sorted(wanted)]))
     vectors = dict(zip(fresh, _embed(embedder, fresh), strict=True))

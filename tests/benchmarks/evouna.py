@@ -5,6 +5,7 @@ label, are dropped, which leaves 15,098. UNSCORED counts as NO. Beside the rules
 the alternatives, whatever the case.
 
 Run: MEDIX_LITE_REAL_DATA=FOLDER .venv/bin/python tests/benchmarks/evouna.py [EVERY]
+     ... evouna.py --pairs FILE writes the labelled answers as audit pairs, for `medix-lite audit-judge` and notebook 06.
 Prints kappa, MCC and the table of each system and of all, and each deciding tier; the last line is the rules' kappa and MCC less
 those of `contains`, whichever is smaller: above 0 the rules beat it by both.
 """
@@ -16,24 +17,19 @@ from pathlib import Path
 
 from sklearn.metrics import cohen_kappa_score, matthews_corrcoef
 
-from medix_lite.files import read_json
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from benchmark_files import evouna_pairs
+
+from medix_lite.files import write_jsonl
 from medix_lite.judging.judges import judge_answers, make_judge
 from medix_lite.judging.templates import BASE
-from medix_lite.samples import Sample
 
 SYSTEMS = ("fid", "gpt35", "chatgpt", "gpt4", "newbing")
 
 
 def labelled_answers(folder):
     """System, sample, answer and the people's label of every usable answer."""
-    for number, row in enumerate(read_json(folder / "qa_eval" / "EVOUNA" / "NQ.json")):
-        references = [part.strip() for part in (row["golden_answer"] or "").split("/") if part.strip()]
-        for system in SYSTEMS:
-            answer, label = row[f"answer_{system}"], row[f"judge_{system}"]
-            if not row["improper"] and isinstance(label, bool) and isinstance(answer, str):
-                first, *others = references
-                sample = Sample(id=f"{number}-{system}", question=row["question"], reference=first, references=others)
-                yield system, sample, answer, label
+    return [(pair.kind, pair.sample(), pair.candidate, pair.label) for pair in evouna_pairs(folder)]
 
 
 def scores(labels, said):
@@ -45,7 +41,10 @@ def scores(labels, said):
     )
 
 
-def main(every="1"):
+def main(every="1", out=""):
+    if every == "--pairs":
+        write_jsonl(out, (pair.model_dump() for pair in evouna_pairs(Path(os.environ["MEDIX_LITE_REAL_DATA"]))))
+        return
     rows = list(labelled_answers(Path(os.environ["MEDIX_LITE_REAL_DATA"])))
     print(f"{len(rows)} labelled answers, {sum(label for *_, label in rows)} of them right")
     rows = rows[:: int(every)]

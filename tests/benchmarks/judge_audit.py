@@ -7,7 +7,11 @@ Prints a table by judge and kind, then agreement with EVOUNA's humans, and write
 """
 
 import os
+import sys
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from benchmark_files import evouna_pairs
 
 from medix_lite.files import DATA, write_json
 from medix_lite.judging.audit import Pair, audit, judge_pairs, read_pairs
@@ -37,7 +41,7 @@ def main() -> None:
             print(f"    {kind:19} n {part['n']:3}, fpr {part['fpr']['value']}, fnr {part['fnr']['value']}")
     write_json(DATA / "reference" / "judge-audit.json", audits)
     if folder := os.environ.get("MEDIX_LITE_REAL_DATA"):
-        humans = read_pairs(Path(folder, "qa_eval", "EVOUNA", "NQ.json"))
+        humans = evouna_pairs(Path(folder))
         found = {"contains": audit(humans, contains(humans)), "rules": audit(humans, judge_pairs(humans, make_judge("rules")))}
         for name, agreement in found.items():
             print(line(name, agreement))
