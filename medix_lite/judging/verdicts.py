@@ -21,6 +21,7 @@ Answer = Literal["YES", "NO"]
 TIERS: tuple[Decider, ...] = ("exact", "exact", "option", "number", "lexicon")
 LONGEST = 2_000  # characters: a longer answer is an essay, and only the exact tier looks at it
 
+_LOOK_ALIKE = re.compile(r"[a-z][\u0400-\u04ff]|[\u0400-\u04ff][a-z]", re.IGNORECASE)  # Latin and Cyrillic letters in one word
 _ARTICLE = re.compile(r"^(?:an?|the) ")
 _DENIAL = re.compile(r"(?:no (?:evidence|signs?) of|absence of|negative for|without|free of|no|not) (?P<rest>.+)")
 _LIST = re.compile(r",\s+|;|\bor\b|\band\b")
@@ -59,9 +60,10 @@ class Verdict(BaseModel):
 def decide_by_rules(sample: Sample, answer: str | None, template_id: str = "base") -> Verdict | None:
     """The verdict of the first tier that can decide, or None where none can. Never raises on any string."""
     answer = answer or ""
+    plain = len(answer) <= LONGEST and not _LOOK_ALIKE.search(answer)
     deciders = (decide_exact, decide_nothing, decide_option, decide_number, decide_words)
     for tier, decide in zip(TIERS, deciders, strict=True):
-        if (decide is decide_exact or len(answer) <= LONGEST) and (decision := decide(sample, answer)):
+        if (decide is decide_exact or plain) and (decision := decide(sample, answer)):
             return rule_verdict(sample, decision, tier, template_id)
     return None
 
@@ -193,7 +195,7 @@ def _decide_yes_no(sample: Sample, text: str) -> Answer | None:
     if len(standing | {first[1]}) == 2:
         return "NO"
     # "yes, there is no effusion" and "no, an effusion is present" may contradict themselves.
-    affirmed = re.search(r"\b(?:present|seen|visible)\b", first["rest"])
+    affirmed = re.search(r"\b(?:present|seen|visible|except|but|however|although)\b", first["rest"])
     against = is_negated(first["rest"]) if first[1] == "yes" else affirmed
     return None if against else "YES" if first[1] == reference else "NO"
 
