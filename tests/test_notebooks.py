@@ -93,7 +93,7 @@ def assert_complete(folder):
     """The run folder holds what the design promises."""
     for name in ("report.html", "profile.yaml", "environment.json", "metrics.jsonl", "results.json"):
         assert (folder / name).stat().st_size > 0, name
-    assert len(list((folder / "notebooks").glob("*.ipynb"))) == 5
+    assert len(list((folder / "notebooks").glob("*.ipynb"))) == len(NOTEBOOKS)
     assert "not for clinical use" in (folder / "report.html").read_text()
     fetched = re.findall(r'(?:src|href)="(?!data:)[^"]*"', (folder / "report.html").read_text())
     assert not fetched, "the report needs no network"
