@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from PIL import Image
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -24,6 +24,9 @@ def known_modality(tag: str) -> str:
     if tag not in MODALITIES:
         raise ValueError(f"unknown modality {tag!r}; use one of {', '.join(MODALITIES)}, or null for text only")
     return tag
+
+
+Row = TypeVar("Row", bound=BaseModel)
 
 
 class Sample(BaseModel):
@@ -75,14 +78,14 @@ class Sample(BaseModel):
         return None
 
 
-def sample_from_row(row: dict[str, Any], where: str) -> Sample:
-    """A validated sample.
+def validated(model: type[Row], row: dict[str, Any], where: str) -> Row:
+    """A row of a file as `model`, a pydantic class.
 
     Raises:
         InputError: a field is missing or wrong; `where` (file and line) is named.
     """
     try:
-        return Sample.model_validate(row)
+        return model.model_validate(row)
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
@@ -99,7 +102,7 @@ def read_samples(path: Path | str) -> list[Sample]:
     folder = path.parent.resolve()
     samples, seen = [], set()
     for number, row in enumerate(read_jsonl(path), start=1):
-        sample = sample_from_row(row, f"{path}, row {number}")
+        sample = validated(Sample, row, f"{path}, row {number}")
         if sample.id in seen:
             raise InputError(f"{path}, row {number}: id {sample.id!r} stands twice; ids must be unique")
         seen.add(sample.id)

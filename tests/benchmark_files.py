@@ -4,6 +4,7 @@ from pathlib import Path
 
 from medix_lite.files import read_json
 from medix_lite.judging.audit import Pair
+from medix_lite.judging.verdicts import Verdict
 
 ROWS = {
     "mmlu/data/test/anatomy_test.csv": 135,
@@ -32,3 +33,10 @@ def evouna_pairs(folder: Path) -> list[Pair]:
                 asked = {"question": row["question"], "reference": references[0], "references": references[1:]}
                 pairs.append(Pair(**asked, candidate=answer, label=label, kind=system))
     return pairs
+
+
+def contains(pairs: list[Pair]) -> list[Verdict]:
+    """The usual shortcut: YES if a reference is a part of the answer, whatever the case."""
+    found = [any(text.casefold() in pair.candidate.casefold() for text in pair.sample().accepted()) for pair in pairs]
+    known = {"decided_by": "exact", "judge_id": "contains"}
+    return [Verdict(id="x", verdict="YES" if yes else "NO", score=float(yes), **known) for yes in found]

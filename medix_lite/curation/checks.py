@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any
 
 from ..files import InputError
-from ..samples import Sample, sample_from_row
+from ..samples import Sample, validated
 from ..text import normalise
 from .pubmedqa import QUESTION_LINE
 from .rows import Row
@@ -30,7 +30,7 @@ def check_row(row: Row, source: str, images: list[str], modality: str | None = N
     fields: dict[str, Any] = {"source": source} | row.fields | {"id": row.id, "images": images}
     if fields.get("modality") is None and modality:
         fields["modality"] = modality
-    sample = sample_from_row(fields, "not a sample")
+    sample = validated(Sample, fields, "not a sample")
     if problem := problem_of(sample):
         raise InputError(problem)
     try:

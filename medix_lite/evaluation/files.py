@@ -8,7 +8,7 @@ from ..files import InputError, read_jsonl
 from ..judging.judges import Judge, judge_answers
 from ..responses import Response, parse_response
 from ..rewards.signals import format_signal, modality_signal
-from ..samples import Sample, read_samples, sample_from_row
+from ..samples import Sample, read_samples, validated
 from .statistics import bootstrap
 
 Key = tuple[str, int]
@@ -36,7 +36,7 @@ def join_responses(responses: Path, samples: Path | None) -> tuple[list[Key], li
         if sample is None:
             if samples or "question" not in row:
                 raise InputError(f"{where}: no sample with id {key[0]!r}" + (f" in {samples}" if samples else "; give --samples"))
-            sample = sample_from_row(row, where)
+            sample = validated(Sample, row, where)
         joined[key] = sample, parse_response(row["response"], has_image=sample.has_image)
     return list(joined), [sample for sample, _ in joined.values()], [response for _, response in joined.values()]
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from scipy.stats import binomtest
 
 from ..files import InputError, read_jsonl
-from ..samples import Sample, content_id
+from ..samples import Sample, content_id, validated
 from .judges import Judge, judge_answers, judge_to_file
 from .templates import BASE
 from .verdicts import Verdict
@@ -50,13 +50,7 @@ def read_pairs(path: Path) -> list[Pair]:
     Raises:
         InputError: a row is malformed, or there is none.
     """
-    pairs = []
-    for number, row in enumerate(read_jsonl(path), start=1):
-        try:
-            pairs.append(Pair.model_validate(row))
-        except ValidationError as error:
-            first = error.errors()[0]
-            raise InputError(f"{path}, row {number}: field {'.'.join(map(str, first['loc']))!r}: {first['msg']}") from error
+    pairs = [validated(Pair, row, f"{path}, row {number}") for number, row in enumerate(read_jsonl(path), start=1)]
     if not pairs:
         raise InputError(f"{path} holds no labelled pair")
     return pairs

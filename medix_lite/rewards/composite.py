@@ -142,7 +142,7 @@ class CompositeReward:
         self, samples_by_id: dict[str, Sample], judge: Judge, embedder: Any, preset: str | Preset = "robust", aliases: bool = False
     ) -> None:
         cache: ReferenceCache = {}
-        self._samples, self._judge = samples_by_id, judge
+        self._samples, self._judge, self._pool = samples_by_id, judge, ThreadPoolExecutor(1)
         self._score = partial(score_responses, judge=judge, embedder=embedder, preset=preset, cache=cache, aliases=aliases)
         self._begun: tuple[Any, Future[Any]] | None = None
         self._failed = 0
@@ -151,7 +151,7 @@ class CompositeReward:
     def start(self, ids: Sequence[str], completions: Sequence[Any]) -> None:
         """Begin to score in the background; the next call takes the result, if it is about the same completions."""
         asked = self._read(ids, completions)
-        self._begun = asked, ThreadPoolExecutor(1).submit(self._score, *asked)
+        self._begun = asked, self._pool.submit(self._score, *asked)
 
     def _read(self, ids: Sequence[str], completions: Sequence[Any]) -> tuple[list[Sample], list[str]]:
         unknown = next((key for key in ids if key not in self._samples), None)

@@ -11,7 +11,7 @@ from medix_lite.files import InputError
 from medix_lite.judging.judges import make_judge
 from medix_lite.models.load import load_embedder
 from medix_lite.rewards.composite import score_responses
-from medix_lite.samples import sample_from_row
+from medix_lite.samples import Sample, validated
 
 REWARD_NAME, REWARD_TYPE = "medix_lite", "batch"
 
@@ -36,7 +36,7 @@ def compute_score(
         InputError: a sample cannot be read, or a response cannot be scored: EasyR1 has no place for a missing reward, and a zero
             would punish an answer for a judge's failure. The trainer resumes from its last checkpoint.
     """
-    rows = [sample_from_row(json.loads(row["ground_truth"]), "ground_truth") for row in reward_inputs]
+    rows = [validated(Sample, json.loads(row["ground_truth"]), "ground_truth") for row in reward_inputs]
     texts = [row["response"] for row in reward_inputs]
     rewards, verdicts = score_responses(rows, texts, _judge(judge), load_embedder(embedder, embedder_revision), preset)
     scores = []

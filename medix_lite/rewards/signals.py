@@ -4,6 +4,7 @@ The accuracy signal is the score of the Verdict (`medix_lite.judging`), None if 
 """
 
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -47,7 +48,7 @@ def semantic_signal(
         references_list: for each, the accepted references; the best one counts.
         preset: gives the threshold and says whether mismatches veto.
         embedder: a `SentenceTransformer`.
-        cache: reference -> unit vector; filled here, so that a caller who keeps it embeds each reference once.
+        cache: reference, as it is embedded, -> unit vector; filled here, so that a caller who keeps it embeds each reference once.
 
     Returns:
         n values, 0 or 1; None where the embedder gave no finite vector.
@@ -57,13 +58,14 @@ def semantic_signal(
     texts = [(answer or "").strip() for answer in answers]
     # What a veto compares is not left to the embedder, which would see a difference.
     read: Callable[[str], str] = core if preset.vetoes else str
-    wanted = {form for references in references_list for reference in references if (form := read(reference)) not in cache}
-    fresh = list(dict.fromkeys([*(read(text) for text in texts if text), *sorted(wanted)]))
+    forms = {text: read(text) for text in {*texts, *chain.from_iterable(references_list)}}
+    wanted = {forms[reference] for references in references_list for reference in references} - cache.keys()
+    fresh = list(dict.fromkeys([*(forms[text] for text in texts if text), *sorted(wanted)]))
     vectors = dict(zip(fresh, _embed(embedder, fresh), strict=True))
-    cache.update({reference: vectors[reference] for reference in wanted})
+    cache.update({form: vectors[form] for form in wanted})
 
     def best(text: str, references: Sequence[str]) -> float | None:
-        cosines = [float(vectors[read(text)] @ cache[read(reference)]) for reference in references]
+        cosines = [float(vectors[forms[text]] @ cache[forms[reference]]) for reference in references]
         if not np.all(np.isfinite(cosines)):
             return None
         # The tolerance is for the rounding of float32: 0.8 itself passes.

@@ -11,20 +11,11 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from benchmark_files import evouna_pairs
+from benchmark_files import contains, evouna_pairs
 
 from medix_lite.files import DATA, write_json
-from medix_lite.judging.audit import Pair, audit, judge_pairs, read_pairs
+from medix_lite.judging.audit import audit, judge_pairs, read_pairs
 from medix_lite.judging.judges import make_judge
-from medix_lite.judging.verdicts import Verdict
-
-
-def contains(pairs: list[Pair]) -> list[Verdict]:
-    """The usual shortcut: YES if a reference is a part of the answer, whatever the case."""
-    found = [any(r.lower() in pair.candidate.lower() for r in (pair.reference, *pair.references)) for pair in pairs]
-    return [
-        Verdict(id="x", verdict="YES" if yes else "NO", decided_by="exact", score=float(yes), judge_id="contains") for yes in found
-    ]
 
 
 def line(name: str, found: dict) -> str:
