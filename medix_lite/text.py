@@ -116,6 +116,11 @@ def quantities(text: str) -> frozenset[tuple[Decimal, str]]:
     return frozenset((q.value, q.dimension if q.dimension in (LENGTH, MASS) else "") for q in found)
 
 
+def each_quantity(text: str) -> list[str]:
+    """Every number in a normalised text with the word after it; neither the pronoun "one" nor a decade ("1990s")."""
+    return [found[0] for found in _MENTION.finditer(text) if found["number"] != "one" and found["unit"] != "s"]
+
+
 def plain_units(text: str) -> str:
     """A normalised text with every length in mm and every mass in mg, in figures.
 

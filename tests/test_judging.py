@@ -257,6 +257,68 @@ def test_any_text_gets_a_total_between_0_and_1_or_none(text: str, reference: str
         assert all(reward.total is None or 0 <= reward.total <= 1 for reward in rewards)
 
 
+LARYNX: dict[str, Any] = {"question": "Which organ is inflamed in croup?"}
+NERVE: dict[str, Any] = {"question": "Which nerve moves the deltoid?"}
+FILLER = " We went through the case with the whole class on a rainy morning. Good teachers take their time over such things."
+
+
+@pytest.mark.parametrize(("reference", "answer", "expected", "fields"), [
+    # what is set aside, and what is claimed at the end
+    ("larynx", "Pharynx? No, it is the larynx.", "YES", LARYNX),
+    ("larynx", "Thoughts: the pharynx is near. Final answer: larynx", "YES", LARYNX),
+    ("larynx", "Thoughts: the larynx is near. Final answer: pharynx", None, LARYNX),
+    ("larynx", "While some would say larynx, the answer is pharynx.", None, LARYNX),
+    ("left", "Although some would say right, the answer is left.", "YES", {"question": "Which side?"}),
+    ("left", "Some might say left, but the answer is right.", "NO", {"question": "Which side?"}),
+    ("larynx", "Not the pharynx; larynx", "YES", LARYNX),
+    ("larynx", "Thoughts: it may be the larynx. Final answer:", "NO", LARYNX),
+    ("larynx", "Anything but the larynx", "NO", LARYNX),
+    ("larynx", "The answer is not larynx", "NO", LARYNX),
+    ("larynx", "Larynx is ruled out", "NO", LARYNX),
+    # trimmings
+    ("larynx", "Definitely the larynx, without any doubt", "YES", LARYNX),
+    ("larynx", "The larynx, not the pharynx", "YES", LARYNX),
+    ("larynx", "The larynx, which swells below the cords", "YES", LARYNX),
+    ("larynx", "The larynx, which it is not", None, LARYNX),
+    ("pneumonia", "Pneumonia, because there is pleural effusion", None, {"modality": "X_RAY"}),
+    ("left", "The left one; the right is spared", None, {"question": "Which side?"}),
+    # the same words
+    ("carcinoma of the stomach", "stomach carcinoma", "YES", {}),
+    ("axillary nerve", "the axillary", "YES", NERVE),
+    ("axillary nerve", "no axillary nerve", "NO", NERVE),
+    ("cough, fever and weight loss", "weight loss, fever and cough", "YES", {}),
+    ("cough, fever and weight loss", "weight loss, no fever and cough", None, {}),
+    ("vitamin B6 lack", "lack of vitamin B12", None, {}),
+    # quantities in sentences
+    ("46", "A healthy cell has 46 of them.", "YES", {"question": "How many chromosomes?"}),
+    ("46", "A healthy cell has 23 of them.", "NO", {"question": "How many chromosomes?"}),
+    ("46", "It has 46 or 47.", None, {"question": "How many chromosomes?"}),
+    ("5 mm", "I measure 5 mm.", "YES", {}), ("5 mm", "I measure more than 5 mm.", None, {}), ("5 mm", "I measure 5 cm.", "NO", {}),
+    ("C7", "C8", "NO", {}), ("C7", "C7 and C8", None, {}),
+    # essays, question and look-alike letters
+    ("larynx", "The larynx." + FILLER * 30, "YES", LARYNX),
+    ("larynx", "The larynx." + FILLER * 30 + " That was wrong: the answer is pharynx.", None, LARYNX),
+    ("larynx", "The larynx." + FILLER * 30 + " It is croup of the trachea.", None, LARYNX),
+    ("larynx", FILLER * 30, None, LARYNX),
+    ("larynx", "Which organ is inflamed in croup?", "NO", LARYNX),
+    ("larynx", "Asked: Which organ is inflamed in croup?", "NO", LARYNX),
+    ("larynx", "It is larynx because: Which organ is inflamed in croup?", None, LARYNX),
+    ("larynx", "n\u043et larynx", "NO", LARYNX), ("larynx", "l\u0430rynx", None, LARYNX),
+    ("larynx", "\u202elarynx is it", None, LARYNX),
+    ("no abnormality", "abnormal", "NO", {}), ("no polyp", "Without doubt no polyp", "YES", {}),
+])  # fmt: skip
+def test_what_an_answer_commits_to(reference: str, answer: str, expected: str | None, fields: dict[str, Any]) -> None:
+    verdict = ask_rules(reference, answer, **fields)
+    assert (verdict and verdict.split()[1]) == expected
+
+
+def test_long_answers_are_read_in_linear_time() -> None:
+    for part in ("not a; ", "clearly ", "the final answer is ", "which, ", "a? no, ", "x. ", "pneumonia "):
+        start = time.perf_counter()
+        ask_rules("larynx", part * (200_000 // len(part)))
+        assert time.perf_counter() - start < 5, part
+
+
 def test_text_readers() -> None:
     assert is_negated("no effusion")
     assert is_negated("normal")

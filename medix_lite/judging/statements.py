@@ -35,7 +35,13 @@ def decide_nothing(sample: Sample, answer: str) -> Literal["NO"] | None:
     said = rule_words().to_the_judge.search(text)
     keys = re.findall(r"[a-z]{5,}", said[0]) if said else []  # where a score was asked for, "score: 5/5" is an answer
     talks = said and not (keys and all(key in known for key in keys))
-    return "NO" if talks or rule_words().no_answer.fullmatch(text) else None
+    asked = normalise(sample.question)
+    before = text.removesuffix(asked)
+    echoes = text in asked or (
+        re.fullmatch(r"[^:]{3,16}: ?", before) and not any(normalise(r) in before for r in sample.accepted())
+    )
+    repeats = text.endswith("?") and text.count(" ") > 2 and echoes
+    return "NO" if talks or repeats or rule_words().no_answer.fullmatch(text) else None
 
 
 @lru_cache(maxsize=4096)
@@ -45,7 +51,7 @@ def flatten(text: str) -> str:
     >>> flatten("The May 18th, 2018 issue. It's four by Dr. Röntgen")
     '18 may 2018 issue . it 4 by dr rontgen'
     """
-    parted = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", re.sub(r"[\n;!]", ".", text))  # "byJane"
+    parted = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", re.sub(r"[\n;!]", ".", text.replace("e.g.", "for example")))  # "byJane"
     plain = unicodedata.normalize("NFD", normalise(parted)).replace("n't", " not")
     plain = re.sub(r"[\u0300-\u036f]|(?<=\d),(?=\d{3}\b)|'s?\b|\b(?:an?|the) ", "", plain)
     plain = rule_words().dates.sub(lambda d: f"{d[2] or d[3]} {d[1] or d[4]} ", rule_words().short.sub(r"\1 ", plain))
@@ -104,6 +110,8 @@ def _is_part(reference: str, around: str, asked: str, others: set[str], alone: b
     """Whether a mention is part of another thing ("pneumonia vaccine"), number ("5 million") or a list of things."""
     last, known, following = reference.split()[-1], rule_words(), around.partition("|")[2].split()[:1]
     word = following[0] if following and following[0][0].isalpha() else ""
+    if re.match(r"\d", reference) and known.other_number.search(around):
+        return True  # "more than 5 mm"
     if last[-1:].isdigit() or last in NUMBER_WORDS:
         return bool(known.other_number.search(around)) or f" {last} " in asked or bool(find_unit(word) and f" {word} " not in asked)
     bare = others and others.isdisjoint(known.plain)

@@ -13,16 +13,22 @@ from typing import Literal
 from pydantic import BaseModel
 
 from ..samples import Sample
-from ..text import LENGTH, MASS, TAIL, Quantity, find_unit, is_negated, normalise, read_quantity, sides, strip_lead
+from ..text import LENGTH, MASS, TAIL, Quantity, each_quantity, find_unit, is_negated, normalise, read_quantity, sides, strip_lead
+from .claims import find_claim, main_sentences, same_words, trim
 from .statements import decide_nothing, rule_words, states_reference
 
 Decider = Literal["exact", "option", "number", "lexicon", "model", "none"]
 Answer = Literal["YES", "NO"]
-TIERS: tuple[Decider, ...] = ("exact", "exact", "option", "number", "lexicon")
+TIERS: tuple[Decider, ...] = ("exact", "option", "number", "lexicon", "lexicon")
 LONGEST = 2_000  # characters: a longer answer is an essay, and only the exact tier looks at it
 
-_LOOK_ALIKE = re.compile(r"[a-z][\u0400-\u04ff]|[\u0400-\u04ff][a-z]", re.IGNORECASE)  # Latin and Cyrillic letters in one word
+_LOOK_ALIKE = re.compile(  # Latin letters beside Cyrillic ones, or Greek ones of their shape, in one word; text that runs backwards
+    r"[a-z][\u0400-\u04ffονρυκ]|[\u0400-\u04ffονρυκ][a-z]|[\u202a-\u202e\u2066-\u2069]", re.IGNORECASE
+)
+_SHAPES = str.maketrans("аеопрстухіѕονρ", "aeonpctyxisovp")  # what these letters look like
 _ARTICLE = re.compile(r"^(?:an?|the) ")
+_CODE = re.compile(r"([a-z]+) ?-?(\d+)")
+_YEAR = re.compile(r"\b(?:1[0-9]|20)[0-9]{2}\b")
 _DENIAL = re.compile(r"(?:no (?:evidence|signs?) of|absence of|negative for|without|free of|no|not) (?P<rest>.+)")
 _LIST = re.compile(r",\s+|;|\bor\b|\band\b")
 _MARKS = "".join(map(chr, range(0xE000, 0xE000 + len(string.ascii_lowercase))))  # one private character for each option
@@ -60,12 +66,21 @@ class Verdict(BaseModel):
 def decide_by_rules(sample: Sample, answer: str | None, template_id: str = "base") -> Verdict | None:
     """The verdict of the first tier that can decide, or None where none can. Never raises on any string."""
     answer = answer or ""
-    plain = len(answer) <= LONGEST and not _LOOK_ALIKE.search(answer)
-    deciders = (decide_exact, decide_nothing, decide_option, decide_number, decide_words)
-    for tier, decide in zip(TIERS, deciders, strict=True):
-        if (decide is decide_exact or plain) and (decision := decide(sample, answer)):
+    if decision := decide_exact(sample, answer):
+        return rule_verdict(sample, decision, "exact", template_id)
+    if _LOOK_ALIKE.search(answer):
+        hidden = is_negated(normalise(answer.translate(_SHAPES))) and not is_negated(normalise(answer))
+        return rule_verdict(sample, "NO", "exact", template_id) if hidden else None
+    claim, disowned = find_claim(main_sentences(sample, answer))
+    whole = answer if len(answer) <= LONGEST else claim
+    # What an answer disowns is no longer a part of it, so a mention there states nothing; nor does one among an essay's sentences.
+    asked = (whole, whole, whole, claim, "" if len(answer) > LONGEST else claim if disowned else whole)
+    for tier, decide, text in zip(
+        TIERS, (decide_nothing, decide_option, decide_number, decide_claim, decide_words), asked, strict=True
+    ):
+        if len(text) <= LONGEST and (decision := decide(sample, text)):
             return rule_verdict(sample, decision, tier, template_id)
-    return None
+    return rule_verdict(sample, "NO", "exact", template_id) if disowned and not claim else None
 
 
 def rule_verdict(sample: Sample, decision: Answer, tier: Decider, template_id: str) -> Verdict:
@@ -154,7 +169,25 @@ def decide_number(sample: Sample, answer: str) -> Answer | None:
         return None
     if len({(q.value, q.dimension) for q in known}) > 1:
         return "NO"
-    return _any_yes([_same_quantity(known[0], reference, normalise(sample.question)) for reference in wanted])
+    outcomes = [_same_quantity(known[0], reference, normalise(sample.question)) for reference in wanted]
+    return _any_yes([outcome for outcome in outcomes if outcome is not None])  # the alternatives say it in other units
+
+
+def decide_measure(sample: Sample, text: str) -> Answer | None:
+    """Compare the only quantity of a normalised sentence with the reference, or a code with one of the same letters ("T10")."""
+    references = list(map(normalise, sample.accepted()))
+    if code := _CODE.fullmatch(text):
+        alike = [same for reference in references if (same := _CODE.fullmatch(reference)) and same[1] == code[1]]
+        return "NO" if alike and all(same[2] != code[2] for same in alike) else None
+    known = rule_words()
+    if read_quantity(references[0]) is None or any(p.search(text) for p in (known.inexact, known.hedge, known.denial)):
+        return None
+    named = {found for reference in references for found in each_quantity(reference)}
+    # A year beside a count is no count, and the question's own numbers are no answer.
+    aside = [*each_quantity(normalise(sample.question)), *(() if any(map(_YEAR.match, named)) else _YEAR.findall(text))]
+    given = {found for found in each_quantity(text) if found not in aside}
+    decision = decide_number(sample, *given) if len(given) == 1 else None
+    return None if decision == "NO" and given & named else decision  # "2010", where "May 2010" is accepted, too
 
 
 def _any_yes(outcomes: list[bool | None]) -> Answer | None:
@@ -170,11 +203,29 @@ def _same_quantity(given: Quantity, wanted: Quantity, question: str) -> bool | N
             given = replace(given, value=given.value * asked.pop().size)
         elif {given.dimension, wanted.dimension} == {LENGTH, MASS}:
             return False
-        elif wanted.dimension or given.dimension not in {word.removesuffix("s") for word in words}:
+        elif wanted.dimension or given.dimension not in {word.removesuffix("s") for word in (*words, *rule_words().plain)}:
             return None  # but "3 nodules" for "3", asked "how many nodules", is comparable
     if not wanted.dimension and wanted.step >= 1:  # a count
         return given.value == wanted.value
     return abs(given.value - wanted.value) < wanted.step / 2
+
+
+def decide_claim(sample: Sample, claim: str) -> Answer | None:
+    """YES or NO of what a normalised claim says in plain words; NO also where it denies an accepted answer."""
+    known, reference = rule_words(), normalise(sample.reference)
+    before, after = known.denied.match(claim), known.refuted.search(claim)
+    if (before or after) and reference not in ("yes", "no", "maybe") and not decide_exact(sample, claim):
+        rest = claim[before.end() if before else 0 : after.start() if after else None].strip(" ,:")
+        return "NO" if not is_negated(reference) and _decide_plainly(sample, rest) == "YES" else None
+    return _decide_plainly(sample, trim(sample, claim))
+
+
+def _decide_plainly(sample: Sample, text: str) -> Answer | None:
+    text = strip_lead(text)
+    if decide_exact(sample, text) == "YES" or same_words(sample, text):
+        return "YES"
+    deciders = (decide_nothing, decide_option, decide_number, decide_measure, _decide_yes_no, _decide_side, _decide_synonym)
+    return next((decision for decide in deciders if (decision := decide(sample, text))), None)
 
 
 def decide_words(sample: Sample, answer: str) -> Answer | None:
@@ -207,7 +258,7 @@ def _decide_side(sample: Sample, text: str) -> Answer | None:
     side = r"(?:(?:on|in|at) )?(?:the |its )?(?:left|right)(?:[ -](?:hand|sided?))?(?: (?P<noun>\w+))?"
     only_side = re.fullmatch(side, normalise(sample.reference))
     if given != wanted and (only_side or not given & wanted):
-        return "NO"
+        return "NO" if sides(text.partition(";")[0]) != wanted else None  # what the other side does may follow
     same = re.fullmatch(side, text)
     if not only_side or not same:
         return None
@@ -229,7 +280,7 @@ def tier_index() -> dict[str, frozenset[str]]:
 
 def _meaning(text: str) -> tuple[frozenset[str], bool]:
     """Concepts that the whole normalised text may stand for (empty: unknown), and whether it denies them."""
-    index = tier_index()
+    index, text = tier_index(), "not normal" if text == "abnormal" else text
     bare = TAIL.sub("", text)
     for candidate in (text, bare, _ARTICLE.sub("", bare)):
         if candidate in index:
