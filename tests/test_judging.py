@@ -498,7 +498,7 @@ def test_server_judges_and_asks_identical_answers_once(server: ThreadingHTTPServ
     assert [v.decided_by for v in verdicts] == ["model", "model", "model", "exact", "exact"]
     assert verdicts[0].confidence == pytest.approx(0.905, abs=0.001)
     assert verdicts[0].judge_id.endswith("#/w/good")
-    assert verdicts[0].judge_id.startswith("rules-2+openai:good@")
+    assert verdicts[0].judge_id.startswith("rules-3+openai:good@")
     assert len(server.seen) == 2  # type: ignore[attr-defined]
     assert server.seen[0]["structured_outputs"] == {"choice": ["YES", "NO"]}  # type: ignore[attr-defined]
     assert server.seen[0]["temperature"] == 0  # type: ignore[attr-defined]

@@ -2,9 +2,11 @@
 
 import re
 from collections import Counter
+from functools import cache
 
 from ..samples import Sample
 from ..text import is_negated, normalise, sides
+from ..tiny_world.lexicon import load_lexicon
 from .statements import flatten, rule_words
 
 _SENTENCE = re.compile(r"(?<=[\w)%/][\w)%][.!?;])\s+|(?<=\s\d[.!?;])\s+|(?<=^\d[.!?;])\s+|\n+")
@@ -44,11 +46,18 @@ def trim(sample: Sample, claim: str) -> str:
     return claim if not head or named or doubtful or more else head.rstrip(" ,;(")
 
 
+@cache
+def tier_index() -> dict[str, frozenset[str]]:
+    """Normalised tier form -> names of the lexicon concepts that it stands for."""
+    index: dict[str, frozenset[str]] = {}
+    for name, concept in load_lexicon().items():
+        for form in map(normalise, concept.forms("tier")):
+            index[form] = index.get(form, frozenset()) | {name}
+    return index
+
+
 def names_concept(text: str) -> bool:
     """Whether a normalised text names a finding or a disease of the lexicon, by any of its tier forms."""
-    from ..tiny_world.lexicon import load_lexicon
-    from .verdicts import tier_index
-
     words, lexicon = re.findall(r"[\w'-]+", text), load_lexicon()
     named = (tier_index().get(" ".join(words[i : i + size]), ()) for size in range(1, 6) for i in range(len(words)))
     return any(lexicon[concept].kind in ("finding", "disease") for concepts in named for concept in concepts)

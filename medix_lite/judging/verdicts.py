@@ -7,14 +7,13 @@ import re
 import string
 import unicodedata
 from dataclasses import replace
-from functools import cache
 from typing import Literal
 
 from pydantic import BaseModel
 
 from ..samples import Sample
 from ..text import LENGTH, MASS, TAIL, Quantity, each_quantity, find_unit, is_negated, normalise, read_quantity, sides, strip_lead
-from .claims import find_claim, main_sentences, same_words, trim
+from .claims import find_claim, main_sentences, same_words, tier_index, trim
 from .statements import decide_nothing, rule_words, states_reference
 
 Decider = Literal["exact", "option", "number", "lexicon", "model", "none"]
@@ -264,18 +263,6 @@ def _decide_side(sample: Sample, text: str) -> Answer | None:
         return None
     nouns = {None, "side", only_side["noun"], *re.findall(r"\w+", normalise(sample.question))}
     return "YES" if same["noun"] in nouns else None
-
-
-@cache
-def tier_index() -> dict[str, frozenset[str]]:
-    """Normalised tier form -> names of the lexicon concepts that it stands for."""
-    from ..tiny_world.lexicon import load_lexicon
-
-    index: dict[str, frozenset[str]] = {}
-    for name, concept in load_lexicon().items():
-        for form in map(normalise, concept.forms("tier")):
-            index[form] = index.get(form, frozenset()) | {name}
-    return index
 
 
 def _meaning(text: str) -> tuple[frozenset[str], bool]:

@@ -18,7 +18,7 @@ from .warmup import pick_other
 
 Example = tuple[Sample, str, str]
 Random = np.random.Generator
-P_COPY, P_GRADED, P_RUBRIC, P_OTHER_REFERENCE, P_DETAIL, P_INVENTED = 0.4, 0.3, 0.5, 0.2, 0.2, 0.25
+P_COPY, P_GRADED, P_RUBRIC, P_OTHER_REFERENCE, P_DETAIL = 0.4, 0.3, 0.5, 0.2, 0.2
 
 
 def judge_questions(n: int, seed: int) -> list[Sample]:
@@ -26,15 +26,16 @@ def judge_questions(n: int, seed: int) -> list[Sample]:
     return [sample for sample, _ in generate(n, "warmup", seed, pictures=False)]
 
 
-def judge_example(questions: Sequence[Sample], rng: Random, unseen: bool = False) -> Example:
+def judge_example(questions: Sequence[Sample], rng: Random, unseen: bool = False, invented: float = 0.0) -> Example:
     """A sample, a candidate and its verdict: YES or NO half and half; for every second report a rubric score 0 to 5.
 
     Args:
         questions: from `judge_questions`.
         unseen: whether the pairing is one of those held out from training.
+        invented: share of examples in words that mean nothing.
     """
     while True:
-        if not unseen and rng.random() < P_INVENTED:
+        if invented and rng.random() < invented:
             return _invented_example(pick(rng, questions), rng)
         graded = rng.random() < P_GRADED
         sample: Sample = pick(rng, questions)
