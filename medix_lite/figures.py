@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from .evaluation.statistics import METRICS
-from .files import clear_write_errors, read_table
+from .files import clear_errors, read_table
 from .responses import parse_response
 from .rewards.composite import Reward
 from .samples import Sample
@@ -27,7 +27,7 @@ PANELS = {"by_modality": "modality", "by_kind": "kind of question", "by_source":
 
 def save(figure: Figure, path: Path) -> Path:
     """Write a figure as PNG, without a date inside, and close it."""
-    with clear_write_errors(path):
+    with clear_errors(path):
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=110, bbox_inches="tight", metadata={"Software": None})
     plt.close(figure)
@@ -67,8 +67,7 @@ def gallery(samples: Sequence[Sample], columns: int = 6) -> Figure:
     rows = -(-len(samples) // columns)
     figure, axes = plt.subplots(rows, columns, figsize=(2.1 * columns, 2.9 * rows), squeeze=False, subplot_kw=EMPTY)
     for axis, sample in zip(axes.flat, samples, strict=False):
-        with Image.open(sample.images[0]) as picture:
-            axis.imshow(picture)
+        axis.imshow(Image.open(sample.images[0]))
         axis.set_title(sample.modality, fontsize=8)
         question = textwrap.fill(textwrap.shorten(sample.question, 80, placeholder=" …"), 28)
         axis.text(0.5, -0.04, f"{question}\n→ {sample.reference}", transform=axis.transAxes, ha="center", va="top", fontsize=8)
@@ -99,8 +98,7 @@ def training_curves(rows: Sequence[dict[str, Any]], probe_n: int, max_tokens: in
     figure, axes = plt.subplots(2, 3, figsize=(12, 6), sharex=True)
     for axis, panel in zip(axes.flat, read_table("figures")["training"], strict=True):
         for key, style in panel["lines"].items():
-            points = [(row["step"], row[key]) for row in rows if row.get(key) is not None]
-            if points:
+            if points := [(row["step"], row[key]) for row in rows if row.get(key) is not None]:
                 x, y = np.array(points, dtype=float).T
                 window = min(panel.get("window", smooth), len(y))
                 axis.plot(x[window - 1 :], np.convolve(y, np.ones(window) / window, mode="valid"), **style)
@@ -165,13 +163,11 @@ def base_against_trained(scores: dict[str, Any]) -> Figure:
 
 def examples(samples: Sequence[Sample], before: Sequence[str], after: Sequence[str], notes: Sequence[str]) -> Figure:
     """A row for each sample: the picture, and what base and trained policy wrote about it."""
-    figure, axes = plt.subplots(
-        len(samples), 2, figsize=(10.5, 1.75 * len(samples)), width_ratios=[1, 5], squeeze=False, subplot_kw=EMPTY
-    )
+    size = (10.5, 1.75 * len(samples))
+    figure, axes = plt.subplots(len(samples), 2, figsize=size, width_ratios=[1, 5], squeeze=False, subplot_kw=EMPTY)
     for (left, right), sample, old, new, note in zip(axes, samples, before, after, notes, strict=True):
         if sample.images:
-            with Image.open(sample.images[0]) as picture:
-                left.imshow(picture)
+            left.imshow(Image.open(sample.images[0]))
         else:
             left.text(0.5, 0.5, "text only", ha="center", va="center", fontsize=9)
         lines = [f"{sample.question[-110:]}   (reference: {sample.reference})"]

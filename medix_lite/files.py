@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -20,13 +21,12 @@ class InputError(Exception):
 
 
 @contextmanager
-def clear_write_errors(path: Path | str) -> Iterator[None]:
-    """Turn an operating-system error while writing `path` (full disk, no permission) into an `InputError`."""
+def clear_errors(path: Path | str, doing: str = "write", advice: str = "; free space or choose another folder") -> Iterator[None]:
+    """Turn an operating-system error while writing (or reading) `path` (full disk, no permission) into an `InputError`."""
     try:
         yield
     except OSError as error:
-        reason = error.strerror or error
-        raise InputError(f"cannot write {path}: {reason}; free space or choose another folder") from error
+        raise InputError(f"cannot {doing} {path}: {error.strerror or error}{advice}") from error
 
 
 @contextmanager
@@ -34,7 +34,7 @@ def write_aside(path: Path | str) -> Iterator[Path]:
     """A file to write first, which then becomes `path`: a reader sees the old file or the whole new one, never half."""
     path = Path(path)
     aside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with clear_write_errors(path):
+    with clear_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield aside
@@ -63,9 +63,8 @@ def read_json(path: Path | str) -> Any:
         InputError: the file is missing or is not JSON.
     """
     try:
-        return _parse_json(Path(path).read_bytes())
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+        with clear_errors(path, "read", advice=""):
+            return _parse_json(Path(path).read_bytes())
     except ValueError as error:
         raise InputError(f"{path} is not valid JSON: {error}") from error
 
@@ -87,17 +86,19 @@ def append_jsonl(path: Path | str, rows: Iterable[dict[str, Any]]) -> None:
     A last line that lacks only its newline is a whole row, and is kept.
     """
     path = Path(path)
-    with clear_write_errors(path):
+    with clear_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("ab+") as handle:
             handle.seek(0)
             content = handle.read()
-            start = content.rfind(b"\n") + 1
-            whole = _is_whole_row(content[start:])
-            if not whole:
+            start, newline = content.rfind(b"\n") + 1, b"\n"
+            try:
+                parse_row(content[start:])
+            except ValueError:
+                newline = b""
                 handle.truncate(start)
             handle.seek(0, os.SEEK_END)
-            handle.write((b"\n" if whole else b"") + "".join(json_line(row) for row in rows).encode())
+            handle.write(newline + "".join(json_line(row) for row in rows).encode())
 
 
 def read_jsonl(path: Path | str, *, torn_last_line: bool = False) -> list[dict[str, Any]]:
@@ -110,19 +111,17 @@ def read_jsonl(path: Path | str, *, torn_last_line: bool = False) -> list[dict[s
     Raises:
         InputError: the file is missing, or a line is not a JSON object; the message names file and line.
     """
-    try:
-        content = Path(path).read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
-    lines = content.split(b"\n")
+    with clear_errors(path, "read", advice=""):
+        lines = Path(path).read_bytes().split(b"\n")
     rows = []
     for number, line in enumerate(lines, start=1):
-        if not line.strip() or (torn_last_line and number == len(lines) and not _is_whole_row(line)):
+        if not line.strip():
             continue
         try:
             rows.append(parse_row(line))
         except ValueError as error:
-            raise InputError(f"{path}, line {number}: {error}; mend or delete that line") from error
+            if not (torn_last_line and number == len(lines)):
+                raise InputError(f"{path}, line {number}: {error}; mend or delete that line") from error
     return rows
 
 
@@ -148,11 +147,7 @@ def json_line(row: dict[str, Any]) -> str:
 
 def _encodable_json(value: Any, indent: int | None = None) -> str:
     text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        text = json.dumps(value, indent=indent, allow_nan=False)
-    return text
+    return json.dumps(value, indent=indent, allow_nan=False) if re.search("[\ud800-\udfff]", text) else text
 
 
 def _parse_json(content: bytes) -> Any:
@@ -165,14 +160,6 @@ def _parse_json(content: bytes) -> Any:
         return json.loads(content.decode("utf-8-sig", "surrogatepass"), parse_constant=refuse)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
-
-
-def _is_whole_row(line: bytes) -> bool:
-    try:
-        parse_row(line)
-    except ValueError:
-        return False
-    return True
 
 
 def sha256_of(path: Path | str) -> str:

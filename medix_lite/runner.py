@@ -10,7 +10,7 @@ from typing import Any
 import nbformat
 import papermill
 
-from .files import REPOSITORY, InputError, clear_write_errors
+from .files import REPOSITORY, InputError, clear_errors
 from .profiles import load_profile, parse_settings
 from .runs import absolute_source, open_run, preflight
 
@@ -23,8 +23,7 @@ def find_notebooks(wanted: Sequence[str] = ()) -> list[Path]:
     Raises:
         InputError: nothing has that number or name.
     """
-    everything = sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
-    if not everything:
+    if not (everything := sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))):
         raise InputError(f"no notebooks in {NOTEBOOKS}; run from a clone of the repository")
     for name in wanted:
         if not any(path.name.startswith(name) for path in everything):
@@ -79,12 +78,11 @@ def run_notebooks(out: Path, choices: dict[str, Any], notebooks: Sequence[str], 
         taken = {name: value for name, value in given.items() if name in takes}
         started = time.perf_counter()
         try:
-            with clear_write_errors(part):
+            with clear_errors(part):
                 part.parent.mkdir(parents=True, exist_ok=True)
                 papermill.execute_notebook(str(path), str(part), taken, extra_arguments=["--log-level=ERROR"], **how)
         except papermill.PapermillExecutionError as error:
-            failed = out / "notebooks" / f"{path.stem}.failed.ipynb"
-            part.replace(failed)
+            failed = part.replace(out / "notebooks" / f"{path.stem}.failed.ipynb")
             why = error.evalue if error.ename == "InputError" else f"cell {error.exec_count}: {error.ename}: {error.evalue}"
             raise InputError(f"notebook {path.stem}: {' '.join(why.split())} (executed copy: {failed})") from error
         nbformat.validate(nbformat.read(part, as_version=4))

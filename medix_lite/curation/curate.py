@@ -16,7 +16,7 @@ from typing import Any
 from tqdm import tqdm
 
 from ..figures import curation_counts, data_url, save
-from ..files import InputError, clear_write_errors, read_json, read_jsonl, read_table, sha256_of, write_json, write_jsonl
+from ..files import InputError, clear_errors, read_json, read_jsonl, read_table, sha256_of, write_json, write_jsonl
 from ..samples import Sample
 from .examine import examine, examine_there, know
 from .leakage import TextIndex
@@ -79,8 +79,8 @@ def curate(
             raise InputError(f"{out} lies inside the source {spec}; choose a folder outside it")
     licences = {spec: licence_of(spec) for spec in specs}
     licence = licence_of_mix([licences[spec] for spec in specs], allow_mixed_licences)
-    settings: dict[str, Any] = {"sources": specs, "benchmarks": benchmarks}
-    settings = {name: {spec: fingerprint(spec) for spec in given} for name, given in settings.items()}
+    given = {"sources": specs, "benchmarks": benchmarks}
+    settings: dict[str, Any] = {name: {spec: fingerprint(spec) for spec in some} for name, some in given.items()}
     settings |= {"sizes": {split: sizes.get(split, 0) for split in SPLITS}, "seed": seed, "image_size": image_size}
     settings |= {"limit": limit, "allow_burned_in": allow_burned_in}
     if report := _finished(out, settings):
@@ -101,8 +101,8 @@ def curate(
     how = Looking(out / "images", image_size, allow_burned_in)
     shards = list(takewhile(Path.exists, (work / f"{n:06d}.jsonl" for n in count())))
     waiting = islice(every, len(shards) * SHARD, None)
-    bar = tqdm(desc="rows", unit=" rows", initial=len(shards) * SHARD, disable=None)
     with ExitStack() as stack:
+        bar = stack.enter_context(tqdm(desc="rows", unit=" rows", initial=len(shards) * SHARD, disable=None))
         pool = None
         while chunk := list(islice(waiting, SHARD)):
             shard = work / f"{len(shards):06d}.jsonl"
@@ -112,7 +112,6 @@ def curate(
             write_jsonl(shard, pool.map(examine_there, chunk, chunksize=50) if pool else alone)
             shards.append(shard)
             bar.update(len(chunk))
-    bar.close()
 
     sifted = sift(load_table(_all_rows(shards)), sizes, seed)
     for split in SPLITS:
@@ -123,8 +122,7 @@ def curate(
     report = _write_samples(out, shards, sifted)
     report |= {"settings": settings, "licence": licence, "labels": "; ".join(labels_of(spec) for spec in specs)}
     report["sources"] = {short_name(spec): licences[spec] for spec in specs}
-    figure = save(curation_counts(report), out / "curation.png")
-    write_pages(out, report, data_url(figure))
+    write_pages(out, report, data_url(save(curation_counts(report), out / "curation.png")))
     written = sorted(file.name for file in out.iterdir() if file.is_file() and not file.name.startswith("."))
     report["sha256"] = {file: sha256_of(out / file) for file in written if file != "curation.json"}
     write_json(out / "curation.json", report)
@@ -158,26 +156,20 @@ def _write_samples(out: Path, shards: Sequence[Path], sifted: Sifted) -> dict[st
     write_jsonl(out / "clusters.jsonl", sifted.clusters)
     write_jsonl(out / "leaks.jsonl", sifted.leaks)
     drawn = {split: counter.total() for split, counter in tallies["by_kind"].items()}
-    counts = {"in": read, "kept": sum(sifted.kept.values()), "rejected": reasons.total()}
     splits = {split: {"kept": kept, "drawn": drawn[split]} for split, kept in sifted.kept.items()}
-    report: dict[str, Any] = {"counts": counts | {"splits": splits}, "reasons": _ranked(reasons)}
+    counts = {"in": read, "kept": sum(sifted.kept.values()), "rejected": reasons.total(), "splits": splits}
+    report: dict[str, Any] = {"counts": counts, "reasons": _ranked(reasons)}
     report |= {"clusters": len(sifted.clusters), "leaks": len(sifted.leaks)}
     for name, tally in tallies.items():
-        top = 10 if name == "by_reference" else None
-        report[name] = {split: _ranked(counter, top) for split, counter in tally.items()}
+        report[name] = {split: _ranked(counter, 10 if name == "by_reference" else None) for split, counter in tally.items()}
     return report
 
 
 def _described(sample: Sample) -> dict[str, str]:
-    words = len(sample.reference.split())
-    return {
-        "by_modality": sample.modality or "text only",
-        "by_source": sample.source[:60],
-        "by_kind": kind_of(sample)[:60],
-        "by_length": next(name for name, most in read_table("curation")["lengths"].items() if words <= most),
-        "by_language": str((sample.model_extra or {}).get("language", "en")),
-        "by_reference": sample.reference[:60],
-    }
+    words, language = len(sample.reference.split()), str((sample.model_extra or {}).get("language", "en"))
+    length = next(name for name, most in read_table("curation")["lengths"].items() if words <= most)
+    about = {"by_modality": sample.modality or "text only", "by_source": sample.source[:60], "by_kind": kind_of(sample)[:60]}
+    return about | {"by_length": length, "by_language": language, "by_reference": sample.reference[:60]}
 
 
 def _ranked(counts: Counter[str], top: int | None = None) -> dict[str, int]:
@@ -216,7 +208,7 @@ def _finished(out: Path, settings: dict[str, Any]) -> dict[str, Any] | None:
 
 def _clear(out: Path) -> None:
     """Remove what a finished curation no longer needs, and what killed ones left."""
-    with clear_write_errors(out):
+    with clear_errors(out):
         shutil.rmtree(out / ".work", ignore_errors=True)
         for part in out.rglob(".*.part"):
             part.unlink(missing_ok=True)

@@ -10,16 +10,13 @@ from urllib.request import urlopen
 
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_exponential
 
-from ..files import InputError, clear_write_errors, read_table
-
-GITHUB = "https://github.com"
-
+from ..files import InputError, clear_errors, read_table
 
 # For each data set `repository`, `commit`, the `folder` that is kept, and the `sha256` of that (see `tree_hash`).
 PINNED = {name: about["fetched"] for name, about in read_table("curation")["sources"].items() if "fetched" in about}
 
 
-def fetch(name: str, out: Path, host: str = GITHUB) -> Path:
+def fetch(name: str, out: Path, host: str = "https://github.com") -> Path:
     """Download a data set into `out`, which appears when it is whole and its hash is right; returns `out`.
 
     Raises:
@@ -30,7 +27,7 @@ def fetch(name: str, out: Path, host: str = GITHUB) -> Path:
     if out.exists():
         raise InputError(f"{out} exists already; choose another folder, or delete it")
     pinned = PINNED[name]
-    with clear_write_errors(out):
+    with clear_errors(out):
         out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as work:
         url = f"{host}/{pinned['repository']}/archive/{pinned['commit']}.tar.gz"
