@@ -14,7 +14,7 @@ from .samples import OPTION_LABELS, Sample
 _TAG = re.compile(r"<([A-Za-z][A-Za-z_]*)>")
 _THINK_OPEN = re.compile(r"<think(?:ing)?>")
 _THINK_CLOSE = re.compile(r"</think(?:ing)?>")
-_THINK_ANY = re.compile(r"<(/?)think(?:ing)?>")
+_REOPENED = re.compile(r"<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", re.DOTALL)
 _ANSWER = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
 
 
@@ -83,41 +83,16 @@ def parse_response(text: str, *, has_image: bool = True, aliases: bool = False) 
     if len(_THINK_OPEN.findall(body)) > 1 or len(_THINK_CLOSE.findall(body)) > 1:
         problems.append("reasoning stands twice")
 
-    rest = _outside_reasoning(rest)
+    rest = _REOPENED.sub(" ", rest)  # an answer rehearsed in reasoning that is opened again does not count
     answers = list(_ANSWER.finditer(rest, 0, rest.rfind("</answer>") + len("</answer>")))
     answer = answers[0].group(1).strip() if answers else None
-    if answer is None:
-        problems.append("no answer")
-    else:
-        if not answer:
-            problems.append("empty answer")
-        if len(answers) > 1 or rest.count("<answer>") > 1:
-            problems.append("answer stands twice")
-        if before.strip() or rest[: answers[0].start()].strip() or rest[answers[-1].end() :].strip():
-            problems.append("text outside the grammar")
+    if not answer:
+        problems.append("no answer" if answer is None else "empty answer")
+    if answers and (len(answers) > 1 or rest.count("<answer>") > 1):
+        problems.append("answer stands twice")
+    if answers and (before.strip() or rest[: answers[0].start()].strip() or rest[answers[-1].end() :].strip()):
+        problems.append("text outside the grammar")
     return Response(modality or (read_table("modality_aliases").get(name) if aliases else None), thinking, answer, problems)
-
-
-def _outside_reasoning(text: str) -> str:
-    """What stands after the reasoning, without any that is opened again: an answer rehearsed there does not count."""
-    parts, start, inside = [], 0, False
-    for mark in _THINK_ANY.finditer(text):
-        if not inside and not mark.group(1):
-            parts.append(text[start : mark.start()])
-            inside = True
-        elif inside and mark.group(1):
-            start, inside = mark.end(), False
-    return " ".join(parts if inside else [*parts, text[start:]])
-
-
-FULL_PROMPT = (
-    "You are an expert medical assistant who reads medical images and texts.\n{tags}"
-    "Reason step by step between <think> and </think>, then give only the final answer between <answer> and "
-    "</answer>.\nAnswer as specifically as the question allows.\n\nQuestion: {question}"
-)
-FULL_TAGS = "First name the kind of image with one tag of: {tags}.\n"
-COMPACT_PROMPT = "Medical assistant: {tags}<think><answer>\n{question}"
-COMPACT_TAGS = "{tags}"
 
 
 def format_question(sample: Sample) -> str:
@@ -134,8 +109,6 @@ def build_prompt(sample: Sample, style: str = "full", max_chars: int | None = No
         style: `full` for a pre-trained model, `compact` for the tiny policy, which pays for every token.
         max_chars: a longer question loses text from its start, where the context stands; None keeps all.
     """
-    prompt, tag_line = (FULL_PROMPT, FULL_TAGS) if style == "full" else (COMPACT_PROMPT, COMPACT_TAGS)
-    separator = ", " if style == "full" else ""
-    tags = tag_line.format(tags=separator.join(f"<{tag}>" for tag in MODALITIES)) if sample.has_image else ""
-    question = format_question(sample)
-    return prompt.format(tags=tags, question=question if max_chars is None else question[-max_chars:])
+    words, question = read_table("prompts")[style], format_question(sample)
+    tags = words["tags"].format(tags=words["between"].join(f"<{tag}>" for tag in MODALITIES)) if sample.has_image else ""
+    return words["prompt"].format(tags=tags, question=question if max_chars is None else question[-max_chars:])
