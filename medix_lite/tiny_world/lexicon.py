@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from ..files import DATA, InputError
 
@@ -15,7 +15,7 @@ Sex = Literal["woman", "man"]
 FORM_SETS: tuple[FormSet, ...] = ("policy", "tier", "model", "all")
 
 
-class Concept(BaseModel):
+class Concept(BaseModel, extra="forbid"):
     """One concept; `policy`, `tier`, `model`, `all` each hold only what they add to the sets before them.
 
     Attributes:
@@ -24,8 +24,6 @@ class Concept(BaseModel):
         ages, sexes: in whom it is drawn, so that no child has presbycusis.
         ambiguous: forms that mean something else elsewhere.
     """
-
-    model_config = ConfigDict(extra="forbid")
 
     name: str
     kind: Literal["finding", "disease", "organ", "modality", "side"]
@@ -49,8 +47,7 @@ class Concept(BaseModel):
         >>> load_lexicon()["lung"].forms("tier")
         ('lung', 'the lungs', 'lungs')
         """
-        wanted = FORM_SETS[: FORM_SETS.index(form_set) + 1]
-        return tuple(form for name in wanted for form in getattr(self, name))
+        return tuple(form for name in FORM_SETS[: FORM_SETS.index(form_set) + 1] for form in getattr(self, name))
 
 
 @cache

@@ -231,10 +231,8 @@ def _faults(true: dict[str, Any], claims: list[Claim]) -> dict[str, dict[str, st
         idle = truth is None and (kind == "modality" or (kind == "count" and claim.value == 1))
         if claim.bound or claim.hedged or idle or claim.denied != _fits(kind, claim.value, truth):
             continue
-        if claim.denied:
-            faults["contradicted"][f"denial of {words}"] = kind
-        else:
-            faults["invented" if truth is None or kind == "finding" else "contradicted"][words] = kind
+        invented = not claim.denied and (truth is None or kind == "finding")
+        faults["invented" if invented else "contradicted"][f"denial of {words}" if claim.denied else words] = kind
     return faults
 
 

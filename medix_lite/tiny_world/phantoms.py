@@ -57,9 +57,8 @@ def draw(
     rng = np.random.default_rng(seed)
     scale = CHILD_SCALE if child and modality in TABLES["shrinks"] else 1.0
     radius = size_mm / FIELD_OF_VIEW[modality] / scale if size_mm else 0.2
-    picture = DRAW[modality](Latent(finding, side, radius, count or 3), rng)
-    if picture.ndim == 2:
-        picture = np.repeat(picture[..., None], 3, axis=2)
+    # A grey picture gets three equal colours.
+    picture = np.atleast_3d(DRAW[modality](Latent(finding, side, radius, count or 3), rng)) * np.ones(3)
     if scale < 1:
         smaller = zoom(picture, (scale, scale, 1), order=1)
         margin = (SIZE - smaller.shape[0]) // 2

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..files import InputError, clear_write_errors, read_table
+from ..files import InputError, clear_errors, read_table
 from ..samples import Sample, content_id
 from .lexicon import Age, Sex, findings, load_lexicon
 from .phantoms import DRAW, FIELD_OF_VIEW, PAIRED, SIDES, draw
@@ -40,8 +40,7 @@ def seed_of(*parts: object) -> int:
 
 def wording() -> dict[str, Any]:
     """`data/questions.yaml`: the families with their shares, and the words of questions."""
-    words: dict[str, Any] = read_table("questions")
-    return words
+    return read_table("questions")
 
 
 FAMILY_SHARES: dict[str, float] = wording()["families"]
@@ -128,9 +127,8 @@ def pick(rng: np.random.Generator, items: Any) -> Any:
 
 
 def _draw_facts(family: str, split: str, rng: np.random.Generator) -> Facts:
-    lexicon = load_lexicon()
     if family == "knowledge":
-        target = pick(rng, [c for c in lexicon.values() if c.organ])
+        target = pick(rng, [c for c in load_lexicon().values() if c.organ])
         form, wrapper = pick(rng, target.forms("policy")), pick(rng, wording()["wrappers"])
         return {"family": family, "target": target.name, "form": form, "wrapper": wrapper, "truth": target.organ}
     needed = {"side": "sided", "size": "sizes", "count": "counted"}.get(family, "modality")
@@ -138,8 +136,7 @@ def _draw_facts(family: str, split: str, rng: np.random.Generator) -> Facts:
     choices = findings(modality)
     says_yes = family == "yes_no" and rng.random() < 0.5
     must_have = says_yes or family in ("size", "count") or (family == "side" and modality not in PAIRED)
-    eligible = [c for c in choices if getattr(c, needed)]
-    finding = pick(rng, eligible) if must_have or rng.random() >= NORMAL_SHARE else None
+    finding = pick(rng, [c for c in choices if getattr(c, needed)]) if must_have or rng.random() >= NORMAL_SHARE else None
     shown = [finding] if finding else choices
     ages = [any(age in c.ages for c in shown) for age in AGES]
     chances = np.array(AGE_SHARES["test" if split in MEASURED else "train"]) * ages
@@ -187,18 +184,17 @@ def _ask(facts: Facts, sample_id: str, rng: np.random.Generator) -> Sample:
 
 def _dictate(facts: Facts, rng: np.random.Generator) -> str:
     """A dictated report that buries the facts among sentences of no consequence."""
-    lexicon = load_lexicon()
     absent = pick(rng, [c for c in findings(facts["modality"]) if c.name != facts["finding"]])
     sentences = [pick(rng, wording()["technique"]), f"Finding: {describe(facts)}.", f"No {absent.policy[0]}."]
     order = pick(rng, ((0, 1, 2), (0, 2, 1), (2, 1, 0)))
-    return " ".join([f"{lexicon[facts['modality']].policy[0]}.", *(sentences[i] for i in order)])
+    return " ".join([f"{load_lexicon()[facts['modality']].policy[0]}.", *(sentences[i] for i in order)])
 
 
 def make_samples(n: int, split: str, seed: int, image_folder: Path) -> list[Sample]:
     """Samples of a split with their pictures written as PNG into `image_folder`; image paths are absolute."""
     image_folder = Path(image_folder).resolve()
     samples = []
-    with clear_write_errors(image_folder):
+    with clear_errors(image_folder):
         image_folder.mkdir(parents=True, exist_ok=True)
         for sample, picture in generate(n, split, seed):
             if picture is not None:

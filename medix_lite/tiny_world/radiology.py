@@ -33,8 +33,7 @@ def _union(*masks: Array) -> Array:
 def draw_x_ray(latent: Latent, rng: Random) -> Array:
     """A frontal chest: dark lungs with vessels, ribs, heart towards the patient's left, domes of the diaphragm."""
     mid, top, size, s = rng.uniform(-0.05, 0.05), rng.uniform(-0.06, 0.06), rng.uniform(0.93, 1.05), latent.sign
-    body = _union(ellipse(mid, 0.5, 0.93, 1.3), ellipse(mid, -0.15, 1.2, 0.75), ellipse(mid, -1.0, 0.24, 0.6))
-    picture = 0.03 + 0.55 * body
+    picture = 0.03 + 0.55 * _union(ellipse(mid, 0.5, 0.93, 1.3), ellipse(mid, -0.15, 1.2, 0.75), ellipse(mid, -1.0, 0.24, 0.6))
     ribs = soft(np.abs((Y - 0.45 * np.abs(X - mid) ** 1.5 + top) % 0.22 - 0.11) - 0.035)
     for t in (-s, s):  # the side of the finding last: its lung is wanted below
         cage = ellipse(mid + t * 0.44, 0.2 + top, 0.38, 1.06, t * 0.06)
@@ -106,8 +105,7 @@ def draw_ct_scan(latent: Latent, rng: Random) -> Array:
     picture = _ventricles(picture, mid - s * push, 0.48, 0.08, rng)
     if latent.finding == "intracerebral haemorrhage":
         x, y = mid + s * rng.uniform(0.33, 0.4), rng.uniform(-0.25, 0.25)
-        picture = blend(picture, ellipse(x, y, r + 0.07, r + 0.07, edge=0.1) * inside, 0.25)
-        picture = blend(picture, ellipse(x, y, r, r), 0.95)
+        picture = blend(blend(picture, ellipse(x, y, r + 0.07, r + 0.07, edge=0.1) * inside, 0.25), ellipse(x, y, r, r), 0.95)
     elif latent.finding == "subdural haematoma":
         pressed = ellipse(mid - s * rng.uniform(0.17, 0.23), rng.uniform(-0.1, 0.1), 0.66, 0.9, edge=0.04)
         picture = blend(picture, _egg(mid, 0.67, 0.81) * (1 - pressed) * soft(-s * (X - mid)), 0.85)
@@ -150,8 +148,7 @@ def _below(x: float, y: float, width: float) -> Array:
 def draw_ultrasound(latent: Latent, rng: Random) -> Array:
     """A transverse neck in a fan: trachea in the middle, a thyroid lobe and a carotid on each side, speckle."""
     mid, s, r = rng.uniform(-0.04, 0.04), latent.sign, latent.radius
-    picture = 0.26 + 0.06 * np.sin(Y * 14 + 0.8 * X**2 + rng.uniform(0, 6))
-    picture = blend(picture, ellipse(mid, -0.62, 1.2, 0.11), 0.16)
+    picture = blend(0.26 + 0.06 * np.sin(Y * 14 + 0.8 * X**2 + rng.uniform(0, 6)), ellipse(mid, -0.62, 1.2, 0.11), 0.16)
     x, y = mid + s * rng.uniform(0.44, 0.47), rng.uniform(-0.14, -0.06)
     for t in (1, -1):
         grow = max(0.3, r + 0.05) if t == s and latent.finding in ("thyroid cyst", "thyroid nodule") else rng.uniform(0.28, 0.32)
@@ -209,13 +206,10 @@ def draw_pet_scan(latent: Latent, rng: Random) -> Array:
     picture = blend(picture, ellipse(mid + 0.1, -0.08, 0.1, 0.09), 0.68, 0.8)
     picture = blend(picture, _union(ellipse(mid - 0.22, 0.13, 0.25, 0.21, -0.1), ellipse(mid, 0.04, 0.21, 0.1, -0.2)), 0.7)
     picture = blend(picture, _union(ellipse(mid, -0.86, 0.12, 0.1), ellipse(mid, 0.68, rng.uniform(0.08, 0.1), 0.07)), 0.05)
-    spots: list[tuple[float, float]] = []
-    if latent.finding == "lung cancer":
-        spots = _pick([(s * 0.24, y) for y in (-0.32, -0.24)], 1, 0.03, rng)
-    elif latent.finding in TABLES["uptake"]:
-        spots = _pick(TABLES["uptake"][latent.finding], latent.count, 0.015, rng)
-    radius = 0.085 if latent.finding == "lung cancer" else 0.05
-    for x, y in spots:
+    lung = latent.finding == "lung cancer"
+    places = [(s * 0.24, y) for y in (-0.32, -0.24)] if lung else TABLES["uptake"].get(latent.finding, [])
+    count, jitter, radius = (1, 0.03, 0.085) if lung else (latent.count, 0.015, 0.05)
+    for x, y in _pick(places, count, jitter, rng):
         picture = blend(picture, ellipse(mid + x, y, radius, radius), 0.0)
     return picture
 
@@ -251,8 +245,7 @@ def draw_fluoroscopy(latent: Latent, rng: Random) -> Array:
     mid, hiatus = rng.uniform(-0.2, -0.1), rng.uniform(0.2, 0.28)
     picture = 0.24 + 0.02 * _waves(X, Y, 0.8, rng)
     dome = hiatus - 0.12 + 0.4 * (np.abs(X - mid - 0.1) - 0.5) ** 2
-    picture = blend(picture, soft(dome - Y, 0.08), 0.42)
-    picture = blend(picture, ellipse(mid + 0.3, hiatus - 0.28, 0.45, 0.36, 0.4), 0.36, 0.8)
+    picture = blend(blend(picture, soft(dome - Y, 0.08), 0.42), ellipse(mid + 0.3, hiatus - 0.28, 0.45, 0.36, 0.4), 0.36, 0.8)
     bodies = soft(np.abs((Y + rng.uniform(0, 0.3)) % 0.3 - 0.15) - 0.11)
     picture = picture + soft(np.abs(X - mid + 0.04) - 0.2) * (0.05 + 0.12 * bodies)
     way = mid + 0.04 * np.sin(3 * Y + rng.uniform(0, 6)) + 0.3 * np.clip((Y - hiatus + 0.25) / 0.45, 0, 1) ** 2
