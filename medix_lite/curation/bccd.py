@@ -68,20 +68,13 @@ def count_boxes(path: Path) -> Counter[str]:
 
 def smear_questions(white: int, platelets: int) -> Iterator[tuple[str, dict[str, Any]]]:
     """Topic and fields of each question that these counts of boxes can answer; the words are in `data/bccd.yaml`."""
-    more = None if white == platelets else "white" if white > platelets else "platelets"
-    answers = {
-        "platelets": "yes" if platelets else "no",
-        "white-count": white,
-        "platelet-count": platelets or None,
-        "kinds": "three" if platelets else "two",
-        "most": more,
-    }
+    most = None if white == platelets else "white" if white > platelets else "platelets"
+    answers = {"platelets": "yes" if platelets else "no", "white-count": white, "platelet-count": platelets or None}
+    answers |= {"kinds": "three" if platelets else "two", "most": most}
     for topic, answer in answers.items():
         asked = read_table("bccd")[topic]
         if answer is None:
             continue
-        if isinstance(answer, int):
-            accepted = [str(answer), *NUMBER_WORDS[answer : answer + 1]]
-        else:
-            accepted = asked.get("answers", {}).get(answer, [answer])
+        words = asked.get("answers", {})
+        accepted = [str(answer), *NUMBER_WORDS[answer : answer + 1]] if isinstance(answer, int) else words.get(answer, [answer])
         yield topic, {"question": asked["question"], "reference": accepted[0], "references": accepted[1:], "kind": asked["kind"]}

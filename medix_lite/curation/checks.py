@@ -11,8 +11,7 @@ from ..text import normalise
 from .pubmedqa import QUESTION_LINE
 from .rows import Row
 
-MAX_REFERENCE_CHARACTERS = 2_000
-MAX_QUESTION_CHARACTERS = 20_000
+MAX_REFERENCE_CHARACTERS, MAX_QUESTION_CHARACTERS = 2_000, 20_000
 LEAK_CHARACTERS = 8  # a shorter reference can stand in a question by chance
 LANGUAGE_WORDS = 8  # fewer words do not tell a language from another
 _LABEL = re.compile(r"\(?[A-J]\)?[.:)]?")
@@ -45,11 +44,9 @@ def check_row(row: Row, source: str, images: list[str], modality: str | None = N
 def problem_of(sample: Sample) -> str | None:
     """Why a sample's texts cannot be used, or None."""
     others = "\n".join((*sample.references, *(sample.options or ()))) or "none"
-    for name, text, most in (
-        ("question", sample.question, MAX_QUESTION_CHARACTERS),
-        ("reference", sample.reference, MAX_REFERENCE_CHARACTERS),
-        ("list of options and further references", others, MAX_QUESTION_CHARACTERS),
-    ):
+    texts = {"question": sample.question, "reference": sample.reference, "list of options and further references": others}
+    for name, text in texts.items():
+        most = MAX_REFERENCE_CHARACTERS if name == "reference" else MAX_QUESTION_CHARACTERS
         if not text.strip():
             return f"the {name} is empty"
         if len(text) > most:
@@ -72,9 +69,7 @@ def _answer_in_question(sample: Sample) -> str | None:
     # The tiny world keeps its own, 4 in 1,000, such as "stones in the gallbladder: which organ is it in?".
     ours = sample.facts and sample.source == "phantoms"
     open_question = not (sample.graded or sample.options or ours or re.search(r"\bor\b", asked))
-    if not open_question or len(answer) < LEAK_CHARACTERS:
-        return None
-    found = re.search(rf"(?<!\w){re.escape(answer)}(?!\w)", asked)
+    found = open_question and len(answer) >= LEAK_CHARACTERS and re.search(rf"(?<!\w){re.escape(answer)}(?!\w)", asked)
     return "the reference stands in the question" if found else None
 
 

@@ -52,8 +52,7 @@ def _read(header: pydicom.Dataset, allow_burned_in: bool) -> tuple[Image.Image, 
     if "PixelData" not in header:
         raise InputError("it holds no picture")
     frames = int(header.get("NumberOfFrames") or 1)
-    samples = header.Rows * header.Columns * header.SamplesPerPixel
-    if samples * frames * max(1, header.BitsAllocated // 8) > MAX_BYTES:
+    if header.Rows * header.Columns * header.SamplesPerPixel * frames * max(1, header.BitsAllocated // 8) > MAX_BYTES:
         raise InputError(f"its pixels would take more than {MAX_BYTES >> 20} MiB")
     pixels = pixel_array(header, index=frames // 2 if frames > 1 else None)
     modality = str(header.get("Modality", "")).strip().upper()
@@ -67,8 +66,7 @@ def _visible(header: pydicom.Dataset, pixels: Any) -> Any:
         return (pixels >> 8).astype(np.uint8) if pixels.dtype == np.uint16 else pixels
     if header.SamplesPerPixel == 3:
         return pixels if pixels.dtype == np.uint8 else _stretched(pixels, pixels.min(), pixels.max())
-    values = apply_modality_lut(pixels, header)
-    seen = apply_voi_lut(values, header, index=0).astype(float)
+    seen = apply_voi_lut(apply_modality_lut(pixels, header), header, index=0).astype(float)
     low, high = seen.min(), seen.max()
     if all(key in header and header[key].VM for key in ("WindowCenter", "WindowWidth")) and "VOILUTSequence" not in header:
         # What the window maps to is known: a picture that lies wholly inside it keeps its contrast.

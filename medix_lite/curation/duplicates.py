@@ -46,19 +46,14 @@ def fingerprint_of(sample: Sample) -> dict[str, Any]:
     answer round) and `words` (the MinHash of the question's content words, in hexadecimal)."""
     question = words_of(sample.question)
     options = sorted(map(words_joined, sample.options or ()))
-    answers = sorted(set(map(words_joined, sample.accepted())))
     flat = plain_units(normalise(sample.question))
     reference = words_joined(sample.reference)
     turns = [str(sorted(quantities(flat))), str(sorted(sides(flat))), str(is_negated(flat)), reference, *options]
     signature = MinHash(num_perm=PERMUTATIONS, hashfunc=lambda word: hash_of(word) & 0xFFFFFFFF)
     signature.update_batch(sorted(content_words(question)))
-    return {
-        "asked": hash_of(" ".join(question), *options),
-        "answers": [hash_of(answer) for answer in answers],
-        "reference": hash_of(reference),
-        "turns": hash_of(*turns),
-        "words": signature.hashvalues.astype("<u4").tobytes().hex(),
-    }
+    answers = [hash_of(answer) for answer in sorted(set(map(words_joined, sample.accepted())))]
+    prints = {"asked": hash_of(" ".join(question), *options), "answers": answers, "reference": hash_of(reference)}
+    return prints | {"turns": hash_of(*turns), "words": signature.hashvalues.astype("<u4").tobytes().hex()}
 
 
 def words_joined(text: str) -> str:
@@ -97,14 +92,12 @@ def reworded(bucket: Keys, signatures: NDArray[np.uint32]) -> NDArray[np.int64]:
         pairs = np.stack([order[:-1], order[1:]], axis=1)[keys[1:] == keys[:-1]]
         alike = (signatures[pairs[:, 0]] == signatures[pairs[:, 1]]).mean(axis=1) >= SAME_WORDS
         found.append(pairs[alike])
-    return np.unique(np.sort(np.concatenate(found), axis=1), axis=0) if found else np.empty((0, 2), np.int64)
+    return np.unique(np.sort(np.concatenate(found), axis=1), axis=0)
 
 
 def clusters(n: int, pairs: NDArray[np.int64]) -> NDArray[np.int64]:
     """Cluster number of each of `n` things, joined by pairs of shape (pairs, 2)."""
-    ones = np.ones(len(pairs), bool)
-    labels: NDArray[np.int64] = connected_components(coo_matrix((ones, pairs.T), shape=(n, n)), directed=False)[1]
-    return labels
+    return connected_components(coo_matrix((np.ones(len(pairs), bool), pairs.T), shape=(n, n)), directed=False)[1]
 
 
 def components(n: int, links: Sequence[tuple[NDArray[np.int64], Keys]]) -> NDArray[np.int64]:

@@ -49,7 +49,7 @@ def read_choices(path: Path) -> Iterator[tuple[str, Choice | dict[str, Any] | st
         for number, row in enumerate(_rows(file), start=1):
             name = f"{file.stem}-{number}"
             try:
-                yield name, _choice(row)
+                yield name, _choice(parse_row(row) if isinstance(row, bytes) else row)
             except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
                 yield name, f"{file}, row {number}: not a question with options ({type(error).__name__}: {str(error)[:200]})"
         if not number:
@@ -73,8 +73,6 @@ def _rows(file: Path) -> Iterator[Any]:
 
 
 def _choice(row: Any) -> Choice | dict[str, Any]:
-    if isinstance(row, bytes):
-        row = parse_row(row)
     if isinstance(row, list):
         question, *options, label = row
         return _checked(question, options, list("ABCDEFGHIJ").index(label.strip()))

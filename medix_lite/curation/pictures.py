@@ -106,8 +106,7 @@ def _look(content: bytes, path: str | None, how: Looking) -> Look:
 def perceptual_hashes(picture: Image.Image) -> list[str]:
     """Hashes of the whole and of nine crops, so that a picture is found by a copy that lacks a margin."""
     grey = picture.convert("L").resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BILINEAR)
-    hashes = (imagehash.phash(grey.crop(box), hash_size=HASH_SIDE).hash for box in _boxes(THUMBNAIL, THUMBNAIL))
-    return [np.packbits(bits).tobytes().hex() for bits in hashes]
+    return [str(imagehash.phash(grey.crop(box), hash_size=HASH_SIDE)) for box in _boxes(THUMBNAIL, THUMBNAIL)]
 
 
 def _boxes(width: int, height: int) -> list[tuple[float, float, float, float]]:

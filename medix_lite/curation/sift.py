@@ -99,8 +99,7 @@ def sift(table: Table, sizes: dict[str, int], seed: int) -> Sifted:
     n, copies = len(table.ids), defaultdict[int, list[int]](list)
     found = Sifted(reasons={}, clusters=[], leaks=[], split=np.full(n, -1, np.int8), kept={})
     alive, keys, every = table.alive, table.keys, np.arange(n)
-    measured = [SPLITS.index(split) for split in MEASURED]
-    rank = np.array([(*measured, 0).index(i) for i in range(len(SPLITS))])[table.split]
+    rank = np.array([(*MEASURED, "train").index(split) for split in SPLITS])[table.split]
     order = np.lexsort((every, rank))
 
     def reject(rows: NDArray[Any], reason: Any) -> None:
@@ -190,8 +189,7 @@ def _carve_missing(table: Table, together: NDArray[np.int64], sizes: dict[str, i
             continue
         having = np.unique(table.source[table.split == index])
         rows = np.flatnonzero(table.alive & (table.split == 0) & ~np.isin(table.source, having))
-        others = np.setdiff1d(np.flatnonzero(table.alive), rows)
-        rows = rows[~np.isin(together[rows], together[others])]
+        rows = rows[~np.isin(together[rows], together[np.setdiff1d(np.flatnonzero(table.alive), rows)])]
         component, first, size = np.unique(together[rows], return_index=True, return_counts=True)
         names = [table.ids[row] for row in rows[first].tolist()]
         away = carve(dict(zip(names, size.tolist(), strict=True)), seed)

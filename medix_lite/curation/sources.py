@@ -97,10 +97,9 @@ def licence_of(spec: str) -> str:
         return str(ABOUT[name]["licence"])
     header = card_file.read_text(encoding="utf-8", errors="replace").split("---", 2)
     try:
-        found = yaml.safe_load(header[1]).get("license") if len(header) == 3 and not header[0].strip() else None
+        return _identifier(yaml.safe_load(header[1]).get("license") if len(header) == 3 and not header[0].strip() else None)
     except (yaml.YAMLError, AttributeError):
-        found = None
-    return _identifier(found)
+        return _identifier(None)
 
 
 def labels_of(spec: str) -> str:

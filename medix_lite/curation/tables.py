@@ -10,7 +10,6 @@ from typing import Any
 from ..files import InputError, parse_row
 from .rows import Row, as_input_error, bad_row
 
-LISTS = ("images", "references", "options")
 _SOLUTION = re.compile(r"\s*<([^<>]{1,40})>\s*(.*?)\s*", re.DOTALL)
 
 
@@ -68,7 +67,7 @@ def _csv_rows(file: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
                 yield number, "more cells than the header has columns"
                 continue
             filled: dict[str, Any] = {key: value for key, value in row.items() if value}
-            for key in set(LISTS) & set(filled):
+            for key in {"images", "references", "options"} & filled.keys():
                 filled[key] = [part.strip() for part in filled[key].split("|") if part.strip()]
             yield number, filled
 
@@ -81,8 +80,7 @@ def read_parquet(path: Path) -> Iterator[Row]:
     """
     from pyarrow.parquet import ParquetFile
 
-    files = sorted(path.rglob("*.parquet"))
-    if not files:
+    if not (files := sorted(path.rglob("*.parquet"))):
         raise InputError(f"parquet:{path} holds no .parquet file")
     for file in files:
         with as_input_error(f"{file}"), ParquetFile(file) as table:
