@@ -46,11 +46,8 @@ def score_file(responses: Path, samples: Path | None, judge: Judge) -> dict[str,
     keys, questions, parsed = join_responses(responses, samples)
     verdicts = judge_answers(judge, questions, [r.answer for r in parsed], None, [index for _, index in keys])
     groups = [group_of(s) for s in questions]
-    measured: dict[str, list[float | None]] = {
-        "accuracy": [v.score for v in verdicts],
-        "accuracy_unscored_as_wrong": [v.score or 0.0 for v in verdicts],
-        "unscored": [float(v.score is None) for v in verdicts],
-        "format": [format_signal(r) for r in parsed],
-        "modality": list(map(modality_signal, questions, parsed)),
-    }
+    scores = [v.score for v in verdicts]
+    measured: dict[str, Any] = {"accuracy": scores, "accuracy_unscored_as_wrong": [score or 0.0 for score in scores]}
+    measured |= {"unscored": [score is None for score in scores], "format": [format_signal(r) for r in parsed]}
+    measured |= {"modality": list(map(modality_signal, questions, parsed))}
     return {"judge": judge.judge_id} | {name: bootstrap(values, groups) for name, values in measured.items()}

@@ -23,8 +23,7 @@ def chat_messages(
 def image_token_ids(processor: Any) -> list[int]:
     """Ids of the image, video and vision marks: a policy that samples one of them breaks the next forward pass."""
     marks = ("<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|vision_end|>")
-    ids = [processor.tokenizer.convert_tokens_to_ids(mark) for mark in marks]
-    return [i for i in ids if isinstance(i, int) and i >= 0]
+    return [i for i in map(processor.tokenizer.convert_tokens_to_ids, marks) if isinstance(i, int) and i >= 0]
 
 
 def generate_batch(
@@ -50,8 +49,7 @@ def generate_batch(
     random = {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
     decoding |= random if temperature > 0 else {"do_sample": False}
     with torch.inference_mode():
-        suppressed = image_token_ids(processor)
-        output = model.generate(**inputs, **decoding, num_return_sequences=copies, suppress_tokens=suppressed)
+        output = model.generate(**inputs, **decoding, num_return_sequences=copies, suppress_tokens=image_token_ids(processor))
     completions = output[:, inputs["input_ids"].shape[1] :]
     texts = processor.tokenizer.batch_decode(completions, skip_special_tokens=True)
     reasons = ["stop" if end in row else "length" for row in completions.tolist()]
@@ -89,32 +87,26 @@ def generate(
     """
     import torch
 
-    def key(row: dict[str, Any]) -> tuple[str, int]:
-        return row["id"], row.get("sample_index", 0)
-
-    out = Path(out)
-    rows = {key(row): row for row in read_jsonl(out, torn_last_line=True)} if out.exists() else {}
+    written = read_jsonl(out, torn_last_line=True) if out.exists() else []
+    rows = {(row["id"], row.get("sample_index", 0)): row for row in written}
     made_by = {"task": task, "model": model_name, "revision": revision, "seed": seed}
     for row in rows.values():
-        differing = [name for name, value in made_by.items() if row.get(name) != value]
-        if differing:
+        if differing := [name for name, value in made_by.items() if row.get(name) != value]:
             raise InputError(f"{out} holds responses of another {' and '.join(differing)}; choose another file")
     policy = None
     per_batch = max(1, batch_size // copies)
     batches = [samples[i : i + per_batch] for i in range(0, len(samples), per_batch)]
     for number, batch in enumerate(tqdm(batches, disable=None)):
-        missing = {(s.id, i) for s in batch for i in range(copies)} - rows.keys()
-        if not missing:
+        if not (missing := {(s.id, i) for s in batch for i in range(copies)} - rows.keys()):
             continue
         policy = policy or load()
         torch.manual_seed(seed * 1_000_003 + number)
-        answers = generate_batch(*policy, batch, copies=copies, **sampling)
-        new = [
-            {"id": sample.id, "sample_index": index, "response": text, "finish_reason": reason} | made_by
-            for sample, pairs in zip(batch, answers, strict=True)
+        lacking = {
+            (sample.id, index): {"id": sample.id, "sample_index": index, "response": text, "finish_reason": reason} | made_by
+            for sample, pairs in zip(batch, generate_batch(*policy, batch, copies=copies, **sampling), strict=True)
             for index, (text, reason) in enumerate(pairs)
-        ]
-        lacking = {key(row): row for row in new if key(row) in missing}
+            if (sample.id, index) in missing
+        }
         append_jsonl(out, lacking.values())
         rows |= lacking
     return [rows[sample.id, index] for sample in samples for index in range(copies)]

@@ -64,20 +64,14 @@ def measure(greedy: Stage, sampled: Stage, copies: int) -> Measured:
     first, several = truths(samples, responses), truths(*sampled[:2])
     known = any(truth is not None for truth in several)
     right = column(None if t is None else t.score for t in several) if known else column(v.score for v in sampled[2])
-    by_question = right.reshape(len(samples), copies).tolist()
-    any_right = column(max((value for value in row if value == value), default=None) for row in by_question)
+    best = np.fmax.reduce(right.reshape(len(samples), copies), axis=1) if copies == 8 else np.full(len(samples), np.nan)
     judged = column(v.score for v in verdicts)
-    per_question = {
-        "true_accuracy": column(None if t is None else t.score for t in first),
-        "judged_accuracy": judged,
-        "pass_at_8": any_right if copies == 8 else np.full(len(samples), np.nan),
-        "format": column(map(format_signal, responses)),
-        "modality": column(map(modality_signal, samples, responses)),
-    }
+    per_question = {"true_accuracy": column(None if t is None else t.score for t in first), "judged_accuracy": judged}
+    per_question |= {"pass_at_8": best, "format": column(map(format_signal, responses))}
+    per_question |= {"modality": column(map(modality_signal, samples, responses))}
     hedged = column(None if t is None else t.hedged for t in several).reshape(len(samples), copies).mean(axis=1)
     greedy_hedged, groups = column(None if t is None else t.hedged for t in first), [group_of(s) for s in samples]
-    unscored = float(np.mean(np.isnan(judged)))
-    return Measured(samples, responses, verdicts, per_question, hedged, greedy_hedged, groups, unscored)
+    return Measured(*greedy, per_question, hedged, greedy_hedged, groups, unscored=float(np.mean(np.isnan(judged))))
 
 
 def results(base: Measured, trained: Measured, seconds: dict[str, float]) -> dict[str, Any]:
@@ -89,8 +83,7 @@ def results(base: Measured, trained: Measured, seconds: dict[str, float]) -> dic
     def scores(m: Measured) -> dict[str, Any]:
         return {name: short(bootstrap(m.per_question[name], m.groups)) for name in METRICS} | {"n": len(m.samples)}
 
-    pairs = {name: (trained.per_question[name], base.per_question[name]) for name in METRICS}
-    gain = {name: short(paired_difference(*pair, base.groups)) for name, pair in pairs.items()}
+    gain = {name: short(paired_difference(trained.per_question[name], base.per_question[name], base.groups)) for name in METRICS}
     return {"base": scores(base), "trained": scores(trained), "gain": gain, "seconds": seconds}
 
 
@@ -101,13 +94,10 @@ def headroom(base: Measured, trained: Measured) -> dict[str, Any]:
         `closed`: share of the base's gap between greedy and pass@k that the trained greedy closes; `kept`: paired gain on
         the questions that the base answered without hedging; `vague`: share of hedged answers in the base's samples.
     """
-    before, ceiling = base.per_question["true_accuracy"], base.per_question["pass_at_8"]
-    after = trained.per_question["true_accuracy"]
-    gap = float(np.mean(ceiling) - np.mean(before))
+    before, after = (policy.per_question["true_accuracy"] for policy in (base, trained))
+    gap = float(np.mean(base.per_question["pass_at_8"]) - np.mean(before))
     committed = base.greedy_hedged == 0
     groups = [g for g, keep in zip(base.groups, committed, strict=True) if keep]
-    return {
-        "closed": round(float(np.mean(after) - np.mean(before)) / gap, 3) if gap > 0 else None,
-        "kept": paired_difference(after[committed], before[committed], groups),
-        "vague": bootstrap(base.hedged, base.groups),
-    }
+    closed = round(float(np.mean(after) - np.mean(before)) / gap, 3) if gap > 0 else None
+    kept = paired_difference(after[committed], before[committed], groups)
+    return {"closed": closed, "kept": kept, "vague": bootstrap(base.hedged, base.groups)}

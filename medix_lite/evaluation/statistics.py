@@ -8,10 +8,9 @@ from numpy.typing import ArrayLike, NDArray
 
 METRICS = ("true_accuracy", "judged_accuracy", "pass_at_8", "format", "modality")
 DRAWS = 2000
-Numbers = Sequence[float | None] | NDArray[Any]
 
 
-def bootstrap(values: Numbers, clusters: list[str] | None = None, seed: int = 0) -> dict[str, Any]:
+def bootstrap(values: Sequence[float | None] | NDArray[Any], clusters: list[str] | None = None, seed: int = 0) -> dict[str, Any]:
     """Mean with a 95% percentile bootstrap interval.
 
     Args:
@@ -30,8 +29,7 @@ def bootstrap(values: Numbers, clusters: list[str] | None = None, seed: int = 0)
     numbers = numbers[keep]
     if numbers.size == 0:
         return {"value": None, "ci95": [None, None], "n": 0}
-    names = np.arange(numbers.size) if clusters is None else np.asarray(clusters)[keep]
-    _, index = np.unique(names, return_inverse=True)
+    _, index = np.unique(np.arange(numbers.size) if clusters is None else np.asarray(clusters)[keep], return_inverse=True)
     sums, counts = np.bincount(index, weights=numbers), np.bincount(index)
     rng = np.random.default_rng(seed)
     draws = (rng.integers(sums.size, size=sums.size) for _ in range(DRAWS))

@@ -55,13 +55,11 @@ def composite_total(signals: dict[str, float | None], preset: str | Preset) -> f
     >>> composite_total({"accuracy": None, "semantic": 1, "format": 1, "modality": 1}, "robust") is None
     True
     """
-    counted = {name: weight for name, weight in find_preset(preset).weights.items() if weight > 0}
-    if signals["modality"] is None:
-        counted.pop("modality", None)
+    idle = "modality" if signals["modality"] is None else None
+    counted = {name: weight for name, weight in find_preset(preset).weights.items() if weight > 0 and name != idle}
     total = 0.0
     for name, weight in counted.items():
-        value = signals[name]
-        if value is None:
+        if (value := signals[name]) is None:
             return None
         total += weight * value
     return min(1.0, max(0.0, total / sum(counted.values()))) if counted else None
@@ -104,12 +102,11 @@ def score_responses(
         aliases: whether another name of a modality counts for its tag.
     """
     preset = find_preset(preset)
-    indices = list(sample_indices) if sample_indices is not None else [0] * len(samples)
     responses = [parse_response(text, has_image=s.has_image, aliases=aliases) for s, text in zip(samples, texts, strict=True)]
     answers = [response.answer for response in responses]
     if not preset.tiers:
         judge = replace(judge, rules=partial(_published_rules, preset.zero_rule))
-    verdicts = judge_answers(judge, samples, answers, REWARD, indices)
+    verdicts = judge_answers(judge, samples, answers, REWARD, sample_indices)
     semantics = semantic_signal(answers, [sample.accepted() for sample in samples], preset, embedder, cache)
     rewards = []
     for sample, response, verdict, semantic in zip(samples, responses, verdicts, semantics, strict=True):
@@ -154,8 +151,7 @@ class CompositeReward:
         self._begun = asked, self._pool.submit(self._score, *asked)
 
     def _read(self, ids: Sequence[str], completions: Sequence[Any]) -> tuple[list[Sample], list[str]]:
-        unknown = next((key for key in ids if key not in self._samples), None)
-        if unknown is not None:
+        if (unknown := next((key for key in ids if key not in self._samples), None)) is not None:
             raise InputError(f"the training data name a sample {unknown!r} that the reward does not know")
         return [self._samples[key] for key in ids], [completion_text(completion) for completion in completions]
 
@@ -168,16 +164,14 @@ class CompositeReward:
             InputError: a sample is unknown, or the judge has failed on each of the last `PATIENCE` answers that it was asked about.
         """
         started = time.perf_counter()
-        asked, begun = self._read(id, completions), self._begun
-        self._begun = None
+        asked, begun, self._begun = self._read(id, completions), self._begun, None
         rewards, verdicts = begun[1].result() if begun and begun[0] == asked else self._score(*asked)
         waited = time.perf_counter() - started
         self._check_judge(verdicts)
         if log_metric is not None and rewards:
             log_metric("reward_seconds", waited)
             for name in PUBLISHED_WEIGHTS:
-                values = [value for reward in rewards if (value := reward.signals[name]) is not None]
-                if values:
+                if values := [value for reward in rewards if (value := reward.signals[name]) is not None]:
                     log_metric(f"signal/{name}", sum(values) / len(values))
             log_metric("signal/unscored", sum(verdict.verdict == "UNSCORED" for verdict in verdicts) / len(verdicts))
         return [reward.total for reward in rewards]
@@ -195,6 +189,4 @@ class CompositeReward:
 def completion_text(completion: Any) -> str:
     """The text of a TRL completion: a string, or a conversation whose last message has text or text parts."""
     content = completion if isinstance(completion, str) else completion[-1]["content"] if completion else ""
-    if isinstance(content, list):
-        return "".join(part.get("text") or "" for part in content)
-    return content or ""
+    return "".join(part.get("text") or "" for part in content) if isinstance(content, list) else content or ""

@@ -42,9 +42,7 @@ def compute_score(
     scores = []
     for reward, verdict in zip(rewards, verdicts, strict=True):
         if reward.total is None:
-            raise InputError(
-                f"sample {reward.id!r} cannot be scored ({verdict.error or 'no embedding'}); mend the judge and resume"
-            )
-        signals = {name: value for name, value in reward.signals.items() if value is not None}
-        scores.append({"overall": reward.total} | signals)
+            why = verdict.error or "no embedding"
+            raise InputError(f"sample {reward.id!r} cannot be scored ({why}); mend the judge and resume")
+        scores.append({"overall": reward.total} | {name: value for name, value in reward.signals.items() if value is not None})
     return scores

@@ -39,8 +39,6 @@ def find_preset(preset: str | Preset) -> Preset:
     Raises:
         InputError: there is none.
     """
-    if isinstance(preset, Preset):
-        return preset
-    if preset not in PRESETS:
+    if not isinstance(preset, Preset) and preset not in PRESETS:
         raise InputError(f"unknown reward preset {preset!r}; use one of {', '.join(PRESETS)}")
-    return PRESETS[preset]
+    return preset if isinstance(preset, Preset) else PRESETS[preset]

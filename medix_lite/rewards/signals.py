@@ -29,9 +29,7 @@ def format_signal(response: Response) -> float:
 
 def modality_signal(sample: Sample, response: Response) -> float | None:
     """1 if the tag is the sample's, case-insensitive, else 0; None for a sample without a modality."""
-    if sample.modality is None:
-        return None
-    return float((response.modality or "").casefold() == sample.modality.casefold())
+    return None if sample.modality is None else float((response.modality or "").casefold() == sample.modality.casefold())
 
 
 def semantic_signal(
@@ -61,7 +59,7 @@ def semantic_signal(
     forms = {text: read(text) for text in {*texts, *chain.from_iterable(references_list)}}
     wanted = {forms[reference] for references in references_list for reference in references} - cache.keys()
     fresh = list(dict.fromkeys([*(forms[text] for text in texts if text), *sorted(wanted)]))
-    vectors = dict(zip(fresh, _embed(embedder, fresh), strict=True))
+    vectors = dict(zip(fresh, _embed(embedder, fresh), strict=True)) if fresh else {}
     cache.update({form: vectors[form] for form in wanted})
 
     def best(text: str, references: Sequence[str]) -> float | None:
@@ -76,8 +74,6 @@ def semantic_signal(
 
 
 def _embed(embedder: Any, texts: list[str]) -> NDArray[np.float32]:
-    if not texts:
-        return np.zeros((0, 1), np.float32)
     readable = [text.encode("utf-8", "replace").decode() for text in texts]  # tokenizers refuse lone surrogates
     vectors = embedder.encode(readable, normalize_embeddings=True, convert_to_numpy=True, show_progress_bar=False)
     return np.asarray(vectors, np.float32)
@@ -90,8 +86,6 @@ def contradicts(answer: str, reference: str) -> bool:
     (True, True, False)
     """
     given, wanted = normalise(answer), normalise(reference)
-    if is_negated(given) != is_negated(wanted):
-        return True
-    if sides(given) and sides(wanted) and sides(given) != sides(wanted):
-        return True
-    return bool(quantities(wanted)) and quantities(given) != quantities(wanted)
+    other_side = sides(given) and sides(wanted) and sides(given) != sides(wanted)
+    other_number = quantities(wanted) and quantities(given) != quantities(wanted)
+    return bool(is_negated(given) != is_negated(wanted) or other_side or other_number)

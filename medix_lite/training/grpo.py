@@ -22,12 +22,6 @@ Probe = Callable[[Any, Any], dict[str, float]]
 Report = Callable[[dict[str, Any]], None]
 
 
-def constants() -> dict[str, dict[str, Any]]:
-    """`data/grpo.yaml`: `settings` of GRPOConfig, those that stand in the `profile`, and what is `logged` under which name."""
-    content: dict[str, dict[str, Any]] = read_table("grpo")
-    return content
-
-
 def training_rows(samples: Sequence[Sample], profile: Profile) -> Any:
     """A `datasets.Dataset` of what the trainer may see: id, prompt, images. No reference, no facts, no reasoning.
 
@@ -52,12 +46,11 @@ def grpo_config(profile: Profile, out: Path, seed: int, processor: Any) -> Any:
     on_cpu = profile.device == "cpu"
     micro_batch = t.micro_batch or t.group_size * t.prompts_per_step
     return GRPOConfig(
-        **constants()["settings"],
-        **{theirs: getattr(t, ours) for theirs, ours in constants()["profile"].items()},
+        **read_table("grpo")["settings"],
+        **{theirs: getattr(t, ours) for theirs, ours in read_table("grpo")["profile"].items()},
         **dict.fromkeys(("bf16", "gradient_checkpointing", "dataloader_pin_memory"), not on_cpu),
         output_dir=str(out / "checkpoints"),
-        seed=seed,
-        data_seed=seed,
+        **dict.fromkeys(("seed", "data_seed"), seed),
         per_device_train_batch_size=micro_batch,
         gradient_accumulation_steps=t.group_size * t.prompts_per_step // micro_batch,
         max_completion_length=profile.max_new_tokens,
@@ -95,7 +88,6 @@ def train_policy(
     import torch
     from transformers import PrinterCallback
 
-    out = Path(out)
     adapter, metrics = out / "adapter", out / "metrics.jsonl"
     t = profile.training
     if (adapter / "adapter_model.safetensors").exists():
@@ -112,10 +104,8 @@ def train_policy(
 
     torch.manual_seed(seed)
     model, processor, lora = load_for_training(profile, seed)
-    args, dataset = grpo_config(profile, out, seed, processor), training_rows(samples, profile)
-    trainer = trainer_class()(
-        model=model, args=args, train_dataset=dataset, reward_funcs=reward_function, processing_class=processor, peft_config=lora
-    )
+    how = {"args": grpo_config(profile, out, seed, processor), "train_dataset": training_rows(samples, profile)}
+    trainer = trainer_class()(model=model, processing_class=processor, reward_funcs=reward_function, peft_config=lora, **how)
     recorder = make_recorder(metrics, processor, t, probe, report, kept[-1]["seconds"] if kept else 0.0)
     trainer.add_callback(recorder)
     trainer.remove_callback(PrinterCallback)
@@ -137,8 +127,7 @@ def trainer_class() -> type:
     class MedixGRPOTrainer(GRPOTrainer):
         def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
             self._ids = [row["id"] for row in inputs]
-            result: dict[str, Any] = super()._generate_and_score_completions(inputs)
-            return result
+            return super()._generate_and_score_completions(inputs)
 
         def _generate(self, prompts: list[Any]) -> tuple[Any, ...]:
             *before, images, tool_images = super()._generate(prompts)
@@ -156,27 +145,26 @@ def load_for_training(profile: Profile, seed: int) -> tuple[Any, Any, Any]:
 
     t = profile.training
     if profile.policy.backend == "unsloth":
-        model, processor = load_unsloth(profile.policy, rank=t.lora_rank, alpha=t.lora_alpha, seed=seed, max_length=t.max_length)
-        return model, processor, None
+        return *load_unsloth(profile.policy, rank=t.lora_rank, alpha=t.lora_alpha, seed=seed, max_length=t.max_length), None
     from peft import LoraConfig
 
-    model, processor = load_policy(profile.policy.path, revision=profile.policy.revision, dtype=profile.policy.dtype)
     lora = LoraConfig(r=t.lora_rank, lora_alpha=t.lora_alpha, lora_dropout=0.0, target_modules=LORA_TARGETS, task_type="CAUSAL_LM")
-    return model, processor, lora
+    return *load_policy(profile.policy.path, revision=profile.policy.revision, dtype=profile.policy.dtype), lora
 
 
-def make_recorder(
-    metrics: Path, processor: Any, settings: Training, probe: Probe | None, report: Report, seconds_before: float
-) -> Any:
-    """A trainer callback that writes one metrics row a step and runs the probe with the random state put back."""
+def make_recorder(metrics: Path, processor: Any, settings: Training, probe: Probe | None, report: Report, spent: float) -> Any:
+    """A trainer callback that writes one metrics row a step and runs the probe with the random state put back.
+
+    Args:
+        spent: seconds of the run that was interrupted.
+    """
     import torch
     from transformers import TrainerCallback
 
-    started, logged = time.perf_counter(), constants()["logged"]
+    started, logged = time.perf_counter(), read_table("grpo")["logged"]
 
     class Recorder(TrainerCallback):
-        def __init__(self) -> None:
-            self.seconds = seconds_before
+        seconds = spent
 
         def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
             if state.global_step == 0 and probe:
@@ -201,9 +189,8 @@ def make_recorder(
             return {f"probe/{name}": value for name, value in measured.items()}
 
         def _write(self, row: dict[str, Any]) -> None:
-            clean = {k: (round(v, 6) if isinstance(v, float) else v) for k, v in row.items()}
-            self.seconds = seconds_before + time.perf_counter() - started
-            clean["seconds"] = round(self.seconds, 2)
+            self.seconds = spent + time.perf_counter() - started
+            clean = {k: round(v, 6) if isinstance(v, float) else v for k, v in row.items()} | {"seconds": round(self.seconds, 2)}
             append_jsonl(metrics, [clean])
             report(clean)
 
