@@ -7,8 +7,14 @@ from typing import Annotated, Any
 
 import typer
 
+from .evaluation.files import join_responses, score_file
 from .files import InputError, read_jsonl, write_json, write_jsonl
+from .judging.judges import judge_to_file, make_judge
+from .judging.templates import TEMPLATES, reasoning_and_answer
+from .models.load import TINY, load_embedder
 from .profiles import load_profile, parse_pairs, parse_settings
+from .rewards.composite import score_responses
+from .samples import read_samples
 
 ABOUT = "The course that teaches open-ended medical RL by running it."
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=ABOUT)
@@ -45,8 +51,7 @@ def run(
     if not isinstance(own["seed"], int):
         raise InputError(f"parameter 'seed' must be a whole number, not {own['seed']!r}")
     own |= {name: str(value) for name, value in own.items() if name != "seed"}
-    wanted = [name.strip() for name in notebooks.split(",") if name.strip()]
-    run_notebooks(out, own, wanted, given, resume)
+    run_notebooks(out, own, [name.strip() for name in notebooks.split(",") if name.strip()], given, resume)
     typer.echo(f"run folder: {out}" + (f", report: {out / 'report.html'}" if (out / "report.html").exists() else ""))
 
 
@@ -93,8 +98,6 @@ def build_tiny(
     seed: SeedOption = 0,
 ) -> None:
     """Build the three tiny models from scratch."""
-    from .models.load import TINY
-
     if (out or TINY).exists() and not overwrite:
         raise InputError(f"{out or TINY} exists already; give another folder with --out, or add --overwrite")
     from .models.tiny import build_tiny as build  # slow to import
@@ -135,7 +138,6 @@ def generate(
 ) -> None:
     """Generate responses to a samples file; goes on where an earlier call stopped."""
     from .runs import ask_policy, prepare_device
-    from .samples import read_samples
 
     p = load_profile(profile, parse_settings(settings))
     questions = read_samples(samples)
@@ -145,9 +147,8 @@ def generate(
 
 
 ResponsesOption = Annotated[Path, typer.Option(help="Responses file (JSONL).")]
-SamplesOption = Annotated[
-    Path | None, typer.Option(help="Samples file to join on id; not needed if responses hold the samples' fields.")
-]
+SAMPLES = "Samples file to join on id; not needed if responses hold the samples' fields."
+SamplesOption = Annotated[Path | None, typer.Option(help=SAMPLES)]
 
 
 @app.command()
@@ -159,18 +160,13 @@ def judge(
     template: Annotated[str, typer.Option(help="base, reward (YES or NO), mimic, reasoning (0 to 5); empty: by sample.")] = "",
 ) -> None:
     """Judge the answers of a responses file against their references; goes on where an earlier call stopped."""
-    from .evaluation.files import join_responses
-    from .judging.judges import judge_to_file, make_judge
-    from .judging.templates import TEMPLATES, reasoning_and_answer
-
     if template and template not in TEMPLATES:
         raise InputError(f"unknown template {template!r}; use one of {', '.join(TEMPLATES)}")
     keys, questions, parsed = join_responses(responses, samples)
     asked = TEMPLATES.get(template)
     answers = [reasoning_and_answer(r) if asked and asked.reads_reasoning else r.answer for r in parsed]
     verdicts = judge_to_file(out, make_judge(judge), questions, answers, [index for _, index in keys], asked)
-    unscored = sum(v.score is None for v in verdicts)
-    typer.echo(f"{out}: {len(verdicts)} verdicts, {unscored} unscored")
+    typer.echo(f"{out}: {len(verdicts)} verdicts, {sum(v.score is None for v in verdicts)} unscored")
 
 
 @app.command("audit-judge")
@@ -181,7 +177,6 @@ def audit_judge(
 ) -> None:
     """Measure a judge against labels: agreement, and false positives and negatives of each kind of candidate."""
     from .judging.audit import audit, judge_pairs, read_pairs
-    from .judging.judges import make_judge
 
     refuse_existing(out)
     labelled = read_pairs(pairs)
@@ -202,9 +197,6 @@ def score(
     out: Annotated[Path | None, typer.Option(help="JSON file to write.")] = None,
 ) -> None:
     """Score a responses file, whoever made it: accuracy with its interval, format, modality, unscored."""
-    from .evaluation.files import score_file
-    from .judging.judges import make_judge
-
     refuse_existing(out)
     scores = score_file(responses, samples, make_judge(judge))
     if out:
@@ -222,11 +214,6 @@ def reward(
     preset: Annotated[str, typer.Option(help="robust or faithful.")] = "robust",
 ) -> None:
     """Compute the composite reward of every response in a file."""
-    from .evaluation.files import join_responses
-    from .judging.judges import make_judge
-    from .models.load import load_embedder
-    from .rewards.composite import score_responses
-
     refuse_existing(out)
     keys, questions, _ = join_responses(responses, samples)
     indices, texts = [index for _, index in keys], [row["response"] for row in read_jsonl(responses)]
@@ -244,10 +231,9 @@ def doctor(profile: ProfileOption = "tiny-cpu") -> None:
 
     p = load_profile(profile)
     preflight(p)
-    for name, value in environment(p, 0).items():
+    memory = {f"memory, {part}": where for part, where in p.memory.model_dump().items()}
+    for name, value in (environment(p, 0) | memory).items():
         typer.echo(f"{name}: {value}")
-    for part, where in p.memory.model_dump().items():
-        typer.echo(f"memory, {part}: {where}")
     typer.echo(f"profile {p.name}: ready")
 
 

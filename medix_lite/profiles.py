@@ -5,17 +5,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from .files import DATA, InputError, write_text
 
 FOLDER = DATA / "profiles"
 
 
-class Strict(BaseModel):
+class Strict(BaseModel, extra="forbid"):
     """Unknown fields are errors: a misspelt setting must not pass in silence."""
-
-    model_config = ConfigDict(extra="forbid")
 
 
 class ModelChoice(Strict):

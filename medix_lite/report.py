@@ -21,7 +21,7 @@ def write_report(run: Run, extra: dict[str, Any] | None = None) -> Path:
     if not (run.folder / "results.json").exists():
         raise InputError("this run has no results.json yet; run notebook 04 first")
     figures = {path.stem: data_url(path) for path in (run.folder / "figures").glob("*.png")}
-    measured = {name: read_json(run.folder / f"{name}.json") for name in ("results", "environment")}
-    measured["curation"] = read_json(run.folder / "data" / "curation.json")
+    files = ("results.json", "environment.json", "data/curation.json")
+    measured = {Path(file).stem: read_json(run.folder / file) for file in files}
     write_text(run.folder / "report.html", render("report.html.j2", run=run, figures=figures, extra=extra or {}, **measured))
     return run.folder / "report.html"

@@ -80,8 +80,7 @@ def open_run(
     """
     folder = Path(folder).resolve()
     resolved = load_profile(profile, parse_settings(settings))
-    if judge:
-        resolved = resolved.model_copy(update={"judge": judge})
+    resolved = resolved.model_copy(update={"judge": judge or resolved.judge})
     prepare_device(resolved)
     source = absolute_source(source)
     weights = policy_revision(resolved.policy.path, resolved.policy.revision)
@@ -180,7 +179,7 @@ def train(run: Run, report: Callable[[dict[str, Any]], None] = lambda row: None)
     p, questions = run.profile, {s.id: s for s in splits["train"]}
     reward = CompositeReward(questions, run_judge(run), run_embedder(run), p.reward, p.modality_aliases)
     probe = make_probe(run, splits["probe"])
-    done = train_policy(run.profile, splits["train"], reward, run.folder, seed=run.seed, probe=probe, report=report)
+    done = train_policy(p, splits["train"], reward, run.folder, seed=run.seed, probe=probe, report=report)
     write_json(run.folder / "training.json", {"seconds": done["seconds"], "steps": done["steps"]})
     return done
 
@@ -195,8 +194,7 @@ def make_probe(run: Run, samples: list[Sample]) -> Callable[[Any, Any], dict[str
         answers = [pairs for batch in batches for pairs in generate_batch(model, processor, batch, **sampling_of(run.profile))]
         responses = [parse_response(pairs[0][0], has_image=s.has_image) for s, pairs in zip(samples, answers, strict=True)]
         judged = [v.score for v in judge_answers(judge, samples, [r.answer for r in responses])]
-        true = [t.score if t else None for t in truths(samples, responses)]
-        scores = {"judged_accuracy": judged, "true_accuracy": true}
+        scores = {"judged_accuracy": judged, "true_accuracy": [t.score if t else None for t in truths(samples, responses)]}
         known = {name: [score for score in column if score is not None] for name, column in scores.items()}
         return {name: sum(column) / len(column) for name, column in known.items() if column}
 
@@ -207,8 +205,7 @@ def respond(run: Run, which: Which, samples: list[Sample], *, copies: int = 1) -
     """Responses of the base or trained policy, kept in `responses/`: greedy for one copy, sampled at temperature 1 for several."""
     out = run.folder / "responses" / f"{which}-{'greedy' if copies == 1 else f'sampled{copies}'}.jsonl"
     adapter = run.folder / "adapter" if which == "trained" else None
-    task = run.source.partition(":")[0]
-    return ask_policy(run.profile, samples, out, adapter=adapter, task=task, copies=copies, seed=run.seed)
+    return ask_policy(run.profile, samples, out, adapter=adapter, task=run.source.partition(":")[0], copies=copies, seed=run.seed)
 
 
 def ask_policy(
@@ -231,9 +228,8 @@ def evaluate(run: Run, which: Which) -> Measured:
         rows = respond(run, which, samples, copies=copies)
         asked = [by_id[row["id"]] for row in rows]
         responses = [parse_response(row["response"], has_image=s.has_image) for s, row in zip(asked, rows, strict=True)]
-        name = f"{which}-{'greedy' if copies == 1 else f'sampled{copies}'}"
+        verdicts = run.folder / "verdicts" / f"{which}-{'greedy' if copies == 1 else f'sampled{copies}'}.jsonl"
         indices = [row["sample_index"] for row in rows]
-        verdicts = run.folder / "verdicts" / f"{name}.jsonl"
         return asked, responses, judge_to_file(verdicts, run_judge(run), asked, [r.answer for r in responses], indices)
 
     return measure(stage(1), stage(run.profile.evaluation.copies), run.profile.evaluation.copies)

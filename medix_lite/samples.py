@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from PIL import Image
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
 from .files import InputError, read_jsonl, write_jsonl
 from .modalities import MODALITIES
@@ -29,7 +29,7 @@ def known_modality(tag: str) -> str:
 Row = TypeVar("Row", bound=BaseModel)
 
 
-class Sample(BaseModel):
+class Sample(BaseModel, extra="allow"):
     """One medical question.
 
     Attributes:
@@ -46,8 +46,6 @@ class Sample(BaseModel):
         graded: whether an evaluation marks it from 0 to 5 by the MIMIC rubric, as a report; else it is right or wrong.
         local_only: whether its text may not leave this machine, as a data use agreement may ask.
     """
-
-    model_config = ConfigDict(extra="allow")
 
     id: str = Field(min_length=1)
     question: str = Field(min_length=1)
@@ -73,9 +71,8 @@ class Sample(BaseModel):
 
     def option_label(self) -> str | None:
         """Label (A, B, ...) of the option that is the reference, or None."""
-        if self.options and self.reference in self.options:
-            return OPTION_LABELS[self.options.index(self.reference)]
-        return None
+        options = self.options or []
+        return OPTION_LABELS[options.index(self.reference)] if self.reference in options else None
 
 
 def validated(model: type[Row], row: dict[str, Any], where: str) -> Row:
@@ -143,10 +140,8 @@ def open_image(file: Path | str | bytes, size: int | None = None, name: str = ""
         with Image.open(io.BytesIO(content)) as image:
             if math.prod(image.size) > MAX_PIXELS:
                 raise OSError(f"{image.width} x {image.height} pixels are more than {MAX_PIXELS}")
-            if image.mode.startswith("I;16"):
-                picture = image.convert("I").point(lambda value: value / 257).convert("L").convert("RGB")
-            else:
-                picture = image.convert("RGB")
+            deep = image.mode.startswith("I;16")
+            picture = (image.convert("I").point(lambda value: value / 257).convert("L") if deep else image).convert("RGB")
     # Pillow's decoders raise nearly everything on a damaged file.
     except Exception as error:
         # Pillow names its buffer by an address, which would make two runs differ.

@@ -20,21 +20,16 @@ class Unit(NamedTuple):
 
 
 _WORDS = read_table("statements")
-UNITS = {
-    word: Unit(kind, Decimal(size)) for kind, sizes in _WORDS["units"].items() for size in sizes for word in sizes[size].split()
-}
+UNITS = {word: Unit(kind, Decimal(n)) for kind, sizes in _WORDS["units"].items() for n in sizes for word in sizes[n].split()}
 
 _NUMBER = r"[-+]?(?:(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]+)?|\.[0-9]+)"
 _WORD_NUMBER = rf"{_NUMBER}|\b(?:{'|'.join(NUMBER_WORDS)})\b"
 _UNIT = r"[a-zμ°%][a-zμ°%/]*"
-_QUANTITY = re.compile(
-    rf"(?:(?:about|approximately|around|roughly|exactly|~) ?)?(?P<number>{_WORD_NUMBER})[ -]?(?P<unit>{_UNIT})?"
-    r"(?: (?:in (?:size|diameter|length|width)|wide|long))?"
-)
+_ABOUT = r"(?:(?:about|approximately|around|roughly|exactly|~) ?)?"
 _MENTION = re.compile(rf"(?P<number>{_WORD_NUMBER})[ -]?(?P<unit>{_UNIT})?")
-_NEGATION = re.compile(
-    r"\b(?:no|not|non|none|never|neither|nor|without|absent|absence|negative|denies|free of|ruled? out|cannot)\b|n't\b"
-)
+_QUANTITY = re.compile(rf"{_ABOUT}{_MENTION.pattern}(?: (?:in (?:size|diameter|length|width)|wide|long))?")
+_NEGATIONS = "no|not|non|none|never|neither|nor|without|absent|absence|negative|denies|free of|ruled? out|cannot"
+_NEGATION = re.compile(rf"\b(?:{_NEGATIONS})\b|n't\b")
 _UNREMARKABLE = re.compile(r"\b(?P<denied>(?:not|isn't)(?: an?| quite)? )?(?:normal|unremarkable|healthy|clear)\b")
 _LEAD = re.compile("|".join(_WORDS["lead"]))
 TAIL = re.compile(r" (?:is|are) (?:present|seen|visible)$")
