@@ -8,12 +8,12 @@ from typing import Annotated, Any
 import typer
 
 from .evaluation.files import join_responses, score_file
-from .files import InputError, read_jsonl, write_json, write_jsonl
+from .files import InputError, read_jsonl, write_json
 from .judging.judges import judge_to_file, make_judge
 from .judging.templates import TEMPLATES, reasoning_and_answer
 from .models.load import TINY, load_embedder
 from .profiles import load_profile, parse_pairs, parse_settings
-from .rewards.composite import score_responses
+from .rewards.composite import reward_to_file
 from .samples import read_samples
 
 ABOUT = "The course that teaches open-ended medical RL by running it."
@@ -213,12 +213,10 @@ def reward(
     judge: OneJudge = "tiny",
     preset: Annotated[str, typer.Option(help="robust or faithful.")] = "robust",
 ) -> None:
-    """Compute the composite reward of every response in a file."""
-    refuse_existing(out)
+    """Compute the composite reward of every response in a file; goes on where an earlier call stopped."""
     keys, questions, _ = join_responses(responses, samples)
     indices, texts = [index for _, index in keys], [row["response"] for row in read_jsonl(responses)]
-    rewards, _ = score_responses(questions, texts, make_judge(judge), load_embedder(), preset, indices)
-    write_jsonl(out, (r.model_dump() for r in rewards))
+    rewards = reward_to_file(out, questions, texts, indices, make_judge(judge), load_embedder(), preset)
     totals = [r.total for r in rewards if r.total is not None]
     mean = f"mean {sum(totals) / len(totals):.3f}" if totals else "no mean"
     typer.echo(f"{out}: {len(rewards)} rewards, {mean}, {len(rewards) - len(totals)} unscored")

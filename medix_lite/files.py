@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -14,6 +14,7 @@ import yaml
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 DATA = REPOSITORY / "data"
+CHUNK = 1000  # rows that a kill can lose
 
 
 class InputError(Exception):
@@ -123,6 +124,36 @@ def read_jsonl(path: Path | str, *, torn_last_line: bool = False) -> list[dict[s
             if not (torn_last_line and number == len(lines)):
                 raise InputError(f"{path}, line {number}: {error}; mend or delete that line") from error
     return rows
+
+
+def complete_jsonl(
+    path: Path, keys: Sequence[str], make: Callable[[list[int]], Iterable[dict[str, Any]]], what: str, unfinished: str
+) -> list[dict[str, Any]]:
+    """One row for each key, in order; what `path` lacks is made and appended `CHUNK` rows at a time, so that a killed call goes on.
+
+    Args:
+        path: the file; each row carries its key as `input`.
+        keys: a hash of everything that a row depends on.
+        make: gives the rows of these places in `keys`.
+        what: how an error calls what the file should hold.
+        unfinished: field that is None in a row that is to be made again.
+
+    Raises:
+        InputError: the file holds something else; nothing in it is written over.
+    """
+    found = read_jsonl(path, torn_last_line=True) if path.exists() else []
+    rows: dict[Any, dict[str, Any]] = {row.get("input"): row for row in found}
+    if set(rows) - set(keys) or (path.exists() and path.read_bytes()[:1] not in (b"", b"{")):
+        raise InputError(f"{path} holds {what} of other answers or settings, or something else; choose another file")
+    missing = [place for place, key in enumerate(keys) if key not in rows or rows[key][unfinished] is None]
+    for start in range(0, len(missing), CHUNK):
+        chunk = missing[start : start + CHUNK]
+        new = {keys[place]: row | {"input": keys[place]} for place, row in zip(chunk, make(chunk), strict=True)}
+        append_jsonl(path, new.values())
+        rows |= new
+    if missing or not path.exists():
+        write_jsonl(path, (rows[key] for key in keys))
+    return [rows[key] for key in keys]
 
 
 def parse_row(line: bytes) -> dict[str, Any]:

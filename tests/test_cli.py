@@ -100,15 +100,21 @@ def test_judge_score_and_reward_files(answers, tmp_path):
     assert medix("reward", *files, "--out", tmp_path / "r.jsonl").returncode == 0
     totals = [row["total"] for row in read_jsonl(tmp_path / "r.jsonl")]
     assert min(totals[:3]) > 0.9 > max(totals[3:])
+    whole = (tmp_path / "r.jsonl").read_bytes()
+    (tmp_path / "r.jsonl").write_bytes(whole[: len(whole) // 2])  # as a kill leaves it
+    assert medix("reward", *files, "--out", tmp_path / "r.jsonl").returncode == 0
+    assert (tmp_path / "r.jsonl").read_bytes() == whole
+    other = ("--preset", "faithful", "--out", tmp_path / "r.jsonl")
+    assert_one_clear_line(medix("reward", *files, *other), "r.jsonl holds rewards of other answers or settings")
 
 
 def test_nothing_is_written_over(answers, tmp_path):
     files = ["--responses", answers / "responses.jsonl", "--samples", answers / "samples.jsonl", "--judge", "rules"]
     out = tmp_path / "mine.jsonl"
     out.write_text("mine")
-    for command in ("score", "reward"):
-        assert_one_clear_line(medix(command, *files, "--out", out), "mine.jsonl exists already")
-    assert_one_clear_line(medix("judge", *files, "--out", out), "mine.jsonl holds verdicts on other answers, of another judge, or")
+    assert_one_clear_line(medix("score", *files, "--out", out), "mine.jsonl exists already")
+    for command, what in (("judge", "verdicts"), ("reward", "rewards")):
+        assert_one_clear_line(medix(command, *files, "--out", out), f"mine.jsonl holds {what} of other answers or settings")
     assert_one_clear_line(medix("build-tiny"), "exists already", "--overwrite")
     assert_one_clear_line(medix("run", "--out", out), "exists already")
     assert out.read_text() == "mine"

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ..files import InputError, append_jsonl, read_jsonl, write_jsonl
+from ..files import InputError, complete_jsonl
 from ..responses import format_question
 from ..samples import Sample, content_id
 from .servers import Ask, Reply, check_server, is_loopback, openai_judge, server_url
@@ -25,7 +25,6 @@ from .verdicts import Verdict, decide_by_rules
 JUDGE_NAMES = "rules, tiny, openai:MODEL@URL, J*3 (three seeds), J+J+J (a panel), or model-only:J for any of them but rules"
 RULES_ID = "rules-3"
 BATCH = 64  # prompts in one forward pass of a local judge
-CHUNK = 1000  # verdicts that a kill can lose
 MOST_VOTES = 25
 
 
@@ -194,24 +193,17 @@ def judge_to_file(
     Raises:
         InputError: the file holds something else; nothing in it is written over.
     """
-    inputs = [
+    columns: tuple[Sequence[Any], ...] = samples, answers, indices
+    keys = [
         content_id(judge.judge_id, (template or template_of(s)).id, s.id, str(i), format_question(s), *s.accepted(), str(answer))
         for s, answer, i in zip(samples, answers, indices, strict=True)
     ]
-    rows = {row.get("input"): row for row in read_jsonl(path, torn_last_line=True)} if path.exists() else {}
-    if set(rows) - set(inputs) or (path.exists() and path.read_bytes()[:1] not in (b"", b"{")):
-        raise InputError(f"{path} holds verdicts on other answers, of another judge, or something else; choose another file")
-    missing = [i for i, key in enumerate(inputs) if key not in rows or rows[key]["verdict"] == "UNSCORED"]
-    for start in range(0, len(missing), CHUNK):
-        chunk = missing[start : start + CHUNK]
-        asked, given = [samples[i] for i in chunk], [answers[i] for i in chunk]
-        verdicts = judge_answers(judge, asked, given, template, [indices[i] for i in chunk])
-        new = [verdict.model_dump() | {"input": inputs[i]} for i, verdict in zip(chunk, verdicts, strict=True)]
-        append_jsonl(path, new)
-        rows |= {row["input"]: row for row in new}
-    if missing or not path.exists():
-        write_jsonl(path, (rows[key] for key in inputs))
-    return [Verdict.model_validate(rows[key]) for key in inputs]
+
+    def make(chunk: list[int]) -> list[dict[str, Any]]:
+        asked, given, numbers = ([column[i] for i in chunk] for column in columns)
+        return [verdict.model_dump() for verdict in judge_answers(judge, asked, given, template, numbers)]
+
+    return [Verdict.model_validate(row) for row in complete_jsonl(path, keys, make, "verdicts", "score")]
 
 
 def load_tiny_judge() -> tuple[Any, str]:

@@ -10,16 +10,17 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
-from ..files import InputError
+from ..files import InputError, complete_jsonl
 from ..judging.judges import Judge, judge_answers
 from ..judging.templates import REWARD
 from ..judging.verdicts import Verdict, decide_exact, rule_verdict
 from ..responses import parse_response
-from ..samples import Sample
+from ..samples import Sample, content_id
 from .presets import PUBLISHED_WEIGHTS, Preset, find_preset
 from .signals import ReferenceCache, format_signal, modality_signal, semantic_signal
 
@@ -117,6 +118,26 @@ def score_responses(
         problems = [*response.problems, *(["zero rule"] if zeroed else [])]
         rewards.append(Reward(**key, signals=signals, total=composite_total(signals, preset), problems=problems))
     return rewards, verdicts
+
+
+def reward_to_file(
+    path: Path, samples: Sequence[Sample], texts: Sequence[str], indices: Sequence[int], judge: Judge, embedder: Any, preset: str
+) -> list[Reward]:
+    """As `score_responses`, into a file that a killed call goes on with; a row without a total is made again.
+
+    Raises:
+        InputError: the file holds something else, or rewards of another judge, preset or responses.
+    """
+    columns: tuple[Sequence[Any], ...] = samples, texts, indices
+    made_by = judge.judge_id, find_preset(preset).name
+    asked = [sample.model_dump_json(exclude={"images", "facts"}) for sample in samples]
+    keys = [content_id(*made_by, question, text, str(i)) for question, text, i in zip(asked, texts, indices, strict=True)]
+
+    def make(chunk: list[int]) -> list[dict[str, Any]]:
+        some, own, numbers = ([column[place] for place in chunk] for column in columns)
+        return [reward.model_dump() for reward in score_responses(some, own, judge, embedder, preset, numbers)[0]]
+
+    return [Reward.model_validate(row) for row in complete_jsonl(path, keys, make, "rewards", "total")]
 
 
 class CompositeReward:
