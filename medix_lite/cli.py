@@ -223,8 +223,19 @@ def reward(
 
 
 @app.command()
-def doctor(profile: ProfileOption = "tiny-cpu") -> None:
-    """Check before a run that this machine has what a profile needs."""
+def doctor(
+    run: Annotated[Path | None, typer.Argument(help="Run folder to diagnose; without one the machine is checked.")] = None,
+    profile: ProfileOption = "tiny-cpu",
+) -> None:
+    """Say why a run does not learn (exit status 1 if it does not); or check that this machine has what a profile needs."""
+    if run:
+        from .training.doctor import diagnose
+
+        found = diagnose(read_jsonl(run / "metrics.jsonl", torn_last_line=True), run / "adapter")
+        for fault in found:
+            typer.echo(f"{fault.name}: {fault.means}\n  seen: {fault.evidence}\n  do: {fault.change}")
+        typer.echo(f"{run}: {f'{len(found)} found, the first may be the cause of the rest' if found else 'healthy'}")
+        raise typer.Exit(bool(found))
     from .runs import environment, preflight
 
     p = load_profile(profile)

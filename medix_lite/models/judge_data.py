@@ -26,17 +26,14 @@ def judge_questions(n: int, seed: int) -> list[Sample]:
     return [sample for sample, _ in generate(n, "warmup", seed, pictures=False)]
 
 
-def judge_example(questions: Sequence[Sample], rng: Random, unseen: bool = False, invented: float = 0.0) -> Example:
+def judge_example(questions: Sequence[Sample], rng: Random, unseen: bool = False) -> Example:
     """A sample, a candidate and its verdict: YES or NO half and half; for every second report a rubric score 0 to 5.
 
     Args:
         questions: from `judge_questions`.
         unseen: whether the pairing is one of those held out from training.
-        invented: share of examples in words that mean nothing.
     """
     while True:
-        if invented and rng.random() < invented:
-            return _invented_example(pick(rng, questions), rng)
         graded = rng.random() < P_GRADED
         sample: Sample = pick(rng, questions)
         while sample.graded != graded:
@@ -61,42 +58,6 @@ def is_held_out(sample: Sample, candidate: str) -> bool:
     """
     few = sample.options or (sample.facts or {})["family"] in ("side", "size", "count", "yes_no")
     return seed_of("judge", sample.question if few else "", sample.reference, candidate) % 8 == 0
-
-
-def _invent(most: int, rng: Random) -> list[str]:
-    """Up to `most` words that nobody has read before, now and then a number among them."""
-    syllable = [part.split() for part in read_table("answers")["invented"]["syllable"]]
-
-    def word() -> str:
-        if rng.random() < 0.1:
-            return str(rng.integers(1, 10 ** rng.integers(1, 4)))
-        return "".join(pick(rng, part) for _ in range(rng.integers(1, 4)) for part in syllable).replace("_", "")
-
-    return [word() for _ in range(rng.integers(1, most + 1))]
-
-
-def _invented_example(sample: Sample, rng: Random) -> Example:
-    """An example in words that mean nothing: what a judge cannot know it has to compare, word by word."""
-    say, right, kind = read_table("answers"), bool(rng.random() < 0.5), rng.random()
-    say = say | say["invented"]
-    words, others = _invent(3, rng), _invent(3, rng)
-    if rng.random() < 0.6:  # all words but one are right
-        place = int(rng.integers(len(words)))
-        others = [*words[:place], others[0], *words[place + 1 :]]
-    text, other = " ".join(words), " ".join(others)
-    references = [text, " ".join(_invent(3, rng))][: rng.integers(1, 3)][:: pick(rng, (1, -1))]
-    question = pick(rng, say["questions"]).format(*_invent(1, rng), *_invent(1, rng)) if rng.random() < 0.8 else sample.question
-    if kind < 0.35:
-        candidate = pick(rng, say["contrasts"]).format(*((text, other) if right else (other, text)))
-    elif right or kind < 0.6:
-        candidate = pick(rng, [*say["wraps"], *say["longer"]]).format(text if right else other)
-    elif kind < 0.85:
-        candidate = pick(rng, [*say["denials"], *say["hedged"], *say["undone"]]).format(text, other=other)
-    else:
-        candidate = pick(rng, [*say["junk"], *say["to_the_judge"], question]).format(other)
-    candidate = candidate[:1].upper() + candidate[1:] if rng.random() < 0.4 else candidate
-    update = {"question": question, "reference": references[0], "references": references[1:], "options": None, "modality": None}
-    return sample.model_copy(update=update), candidate, "YES" if right else "NO"
 
 
 def _form(concept: Concept, rng: Random) -> str:

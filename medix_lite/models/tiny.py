@@ -39,7 +39,6 @@ MARKS = ("<think>", "</think>", "<answer>", "</answer>", *(f"<{tag}>" for tag in
 SPECIFICATION = read_table("tiny_models")
 VOCABULARY, PATCH, IMAGE_SIZE = 1800, 8, 64
 ATTENTION = "eager"  # on short sequences on a CPU twice as fast as the fused kernel, whose backward is slow
-P_INVENTED = 0.3  # of the judge's examples, so that it learns to compare words it does not know
 QUESTIONS = 20_000  # questions about the tiny world that the judge's examples are made from
 
 
@@ -196,7 +195,7 @@ def build_judge(tokenizer: Any, seed: int, steps: int, batch: int = 128, progres
 
     def step_loss() -> Any:
         rows = []
-        for sample, candidate, verdict in (judge_example(questions, rng, invented=P_INVENTED) for _ in range(batch)):
+        for sample, candidate, verdict in (judge_example(questions, rng) for _ in range(batch)):
             prompt = render(MIMIC if verdict.isdigit() else REWARD, sample, candidate, compact=True)
             rows.append((f"{START}user\n{prompt}{END}\n{START}assistant\n{verdict}{END}", verdict in ("YES", "5")))
         rows.sort(key=lambda row: len(row[0]))  # the short half of a batch is not padded to the long one

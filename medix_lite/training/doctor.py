@@ -1,0 +1,72 @@
+"""The run doctor. In: a run's metrics and adapter. Out: what keeps it from learning, in plain words, and what to change."""
+
+import operator
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..files import InputError, read_table
+
+COMPARE = {"<": operator.lt, ">": operator.gt}
+
+
+class Diagnosis(NamedTuple):
+    """One thing that is wrong with a run.
+
+    Attributes:
+        name: of the fault, as in `data/doctor.yaml`.
+        evidence: the signs that hold, with what was measured.
+        means, change: what that says, and what to do about it.
+    """
+
+    name: str
+    evidence: str
+    means: str
+    change: str
+
+
+def vitals(rows: Iterable[dict[str, Any]], adapter: Path | None = None) -> dict[str, float]:
+    """What `data/doctor.yaml` can ask about: `COLUMN first`, `last`, `mean`, `most`, `rise` and `fall` for each column of numbers.
+
+    Args:
+        rows: of `metrics.jsonl`.
+        adapter: folder of the LoRA adapter, whose movement is measured; None leaves it out.
+
+    Raises:
+        InputError: the metrics hold no training step.
+    """
+    table, found = list(rows), dict[str, float]()
+    if not any("reward" in row for row in table):
+        raise InputError("the metrics hold no training step yet; train first")
+    columns = {
+        name: [row[name] for row in table if row.get(name) is not None] for name in dict.fromkeys(k for row in table for k in row)
+    }
+    gap = zip(columns.get("probe/judged_accuracy", ()), columns.get("probe/true_accuracy", ()), strict=False)
+    columns["gap"] = [judged - true for judged, true in gap]
+    if adapter and (adapter / "adapter_model.safetensors").exists():
+        from safetensors.numpy import load_file
+
+        weights = [w.ravel() for name, w in load_file(adapter / "adapter_model.safetensors").items() if "lora_B" in name]
+        columns["adapter"] = [float(np.sqrt(np.mean(np.concatenate(weights) ** 2)))]
+    for name, values in columns.items():
+        if values:
+            smooth = np.convolve(values, np.full(width := max(1, len(values) // 5), 1 / width), "valid")
+            measured = {"first": smooth[0], "last": smooth[-1], "mean": np.mean(values), "most": np.max(values)}
+            measured |= {"rise": smooth[-1] - smooth[0], "fall": smooth.max() - smooth[-1]}
+            found |= {f"{name.rpartition('/')[2]} {what}": float(value) for what, value in measured.items()}
+    return found
+
+
+def diagnose(rows: Iterable[dict[str, Any]], adapter: Path | None = None) -> list[Diagnosis]:
+    """Every fault whose signs are there, causes before consequences; none for a healthy run. Arguments as for `vitals`."""
+    measured, found = vitals(rows, adapter), []
+    for name, fault in read_table("doctor").items():
+        for signs in fault["when"]:
+            parts = [sign.rsplit(" ", 2) for sign in signs]
+            if all(what in measured and COMPARE[sign](measured[what], float(limit)) for what, sign, limit in parts):
+                evidence = "; ".join(f"{what} is {measured[what]:.3g} ({sign} {limit})" for what, sign, limit in parts)
+                found.append(Diagnosis(name, evidence, fault["means"], fault["change"]))
+                break
+    return found
