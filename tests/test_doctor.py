@@ -7,7 +7,7 @@ from medix_lite import runs
 from medix_lite.files import read_table, write_jsonl
 from medix_lite.judging.judges import Judge, Voter
 from medix_lite.judging.servers import Reply
-from medix_lite.judging.verdicts import decide_by_rules, rule_verdict
+from medix_lite.judging.verdicts import rule_verdict
 from medix_lite.modalities import MODALITIES
 from medix_lite.runs import open_run
 from medix_lite.training import grpo
@@ -34,12 +34,10 @@ def half_down(prompts, template):
     return [Reply(None, error="time-out") if number % 2 else Reply("YES") for number, _ in enumerate(prompts)]
 
 
-def content_with_hedges(sample, answer, template_id):
-    """A judge that takes every vague answer of the tiny world for right."""
+def fond_of_hedges(sample, answer, template_id):
+    """A judge that takes the vague answers of the tiny world for right, and no others."""
     vague = {text for texts in read_table("answers")["vague"].values() for text in texts}
-    if answer in vague:
-        return rule_verdict(sample, "YES", "exact", template_id)
-    return decide_by_rules(sample, answer, template_id) or rule_verdict(sample, "NO", "exact", template_id)
+    return rule_verdict(sample, "YES" if answer in vague else "NO", "exact", template_id)
 
 
 def shifted_tags(splits):
@@ -57,10 +55,10 @@ def constant(prompts, completions, **_):
     ("completions too short", {"settings": "max_new_tokens=8"}),
     ("tags do not match", {"curated": shifted_tags}),
     ("rewards all equal", {"reward": constant}),
-    ("adapter frozen", {"settings": "training.max_grad_norm=0"}),
+    ("adapter frozen", {"settings": "training.max_grad_norm=1.0e-30"}),
     ("rate too low", {"settings": "training.learning_rate=1e-6"}),
     ("rate too high", {"settings": "training.learning_rate=2e-2", "steps": 40}),
-    ("reward hacked", {"judge": Judge("content", rules=content_with_hedges), "steps": 48}),
+    ("reward hacked", {"judge": Judge("fond", rules=fond_of_hedges), "steps": 48}),
 ])  # fmt: skip
 def test_planted_faults_are_named_first(fault, how, tmp_path, monkeypatch):
     assert health_of(tmp_path / "run", monkeypatch, **how)[:1] == [fault]

@@ -6,6 +6,7 @@ The tiers decide only what they can decide soundly, in the order exact, option, 
 import re
 import string
 import unicodedata
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
 
@@ -18,7 +19,7 @@ from .statements import decide_nothing, rule_words, states_reference
 
 Decider = Literal["exact", "option", "number", "lexicon", "model", "none"]
 Answer = Literal["YES", "NO"]
-TIERS: tuple[Decider, ...] = ("exact", "option", "number", "lexicon", "lexicon")
+Tier = tuple[Decider, Callable[[Sample, str], Answer | None], str]  # who decides, how, and what it reads
 LONGEST = 2_000  # characters: a longer answer is an essay, and only the exact tier looks at it
 
 _LOOK_ALIKE = re.compile(  # Latin letters beside Cyrillic ones, or Greek ones of their shape, in one word; text that runs backwards
@@ -73,10 +74,9 @@ def decide_by_rules(sample: Sample, answer: str | None, template_id: str = "base
     claim, disowned = find_claim(main_sentences(sample, answer))
     whole = answer if len(answer) <= LONGEST else claim
     # What an answer disowns is no longer a part of it, so a mention there states nothing; nor does one among an essay's sentences.
-    asked = (whole, whole, whole, claim, "" if len(answer) > LONGEST else claim if disowned else whole)
-    for tier, decide, text in zip(
-        TIERS, (decide_nothing, decide_option, decide_number, decide_claim, decide_words), asked, strict=True
-    ):
+    said = "" if len(answer) > LONGEST else claim if disowned else whole
+    first: tuple[Tier, ...] = ("exact", decide_nothing, whole), ("option", decide_option, whole), ("number", decide_number, whole)
+    for tier, decide, text in (*first, ("lexicon", decide_claim, claim), ("lexicon", decide_words, said)):
         if len(text) <= LONGEST and (decision := decide(sample, text)):
             return rule_verdict(sample, decision, tier, template_id)
     return rule_verdict(sample, "NO", "exact", template_id) if disowned and not claim else None
