@@ -9,6 +9,7 @@ from medix_lite.judging.judges import Judge, Voter
 from medix_lite.judging.servers import Reply
 from medix_lite.judging.verdicts import rule_verdict
 from medix_lite.modalities import MODALITIES
+from medix_lite.rewards.composite import completion_text
 from medix_lite.runs import open_run
 from medix_lite.training import grpo
 from medix_lite.training.doctor import diagnose
@@ -34,10 +35,16 @@ def half_down(prompts, template):
     return [Reply(None, error="time-out") if number % 2 else Reply("YES") for number, _ in enumerate(prompts)]
 
 
+VAGUE = {text for texts in read_table("answers")["vague"].values() for text in texts}
+
+
 def fond_of_hedges(sample, answer, template_id):
     """A judge that takes the vague answers of the tiny world for right, and no others."""
-    vague = {text for texts in read_table("answers")["vague"].values() for text in texts}
-    return rule_verdict(sample, "YES" if answer in vague else "NO", "exact", template_id)
+    return rule_verdict(sample, "YES" if answer in VAGUE else "NO", "exact", template_id)
+
+
+def for_hedges(prompts, completions, **_):
+    return [float(any(f"<answer>{text}</answer>" in completion_text(c) for text in VAGUE)) for c in completions]
 
 
 def shifted_tags(splits):
@@ -58,7 +65,7 @@ def constant(prompts, completions, **_):
     ("adapter frozen", {"settings": "training.max_grad_norm=1.0e-30"}),
     ("rate too low", {"settings": "training.learning_rate=1e-6"}),
     ("rate too high", {"settings": "training.learning_rate=2e-2", "steps": 40}),
-    ("reward hacked", {"judge": Judge("fond", rules=fond_of_hedges), "steps": 48}),
+    ("reward hacked", {"judge": Judge("fond", rules=fond_of_hedges), "reward": for_hedges, "steps": 48}),
 ])  # fmt: skip
 def test_planted_faults_are_named_first(fault, how, tmp_path, monkeypatch):
     assert health_of(tmp_path / "run", monkeypatch, **how)[:1] == [fault]
