@@ -34,12 +34,10 @@ def find_claim(answer: str) -> tuple[str, str]:
 def trim(sample: Sample, claim: str) -> str:
     """A claim without an explanation at its end, as long as that neither takes it back, hedges, nor names something else."""
     known = rule_words()
-    if found := known.excludes.search(claim):
-        head, tail, other = claim[: found.start()], claim[found.end() :], True
-    elif found := known.explains.search(claim):
-        head, tail, other = claim[: found.start()], claim[found.end() :], False
-    else:
+    found = known.excludes.search(claim) or known.explains.search(claim)
+    if not found:
         return claim
+    head, tail, other = claim[: found.start()], claim[found.end() :], found.re is known.excludes
     named = any(normalise(reference) in tail for reference in sample.accepted())
     doubtful = known.unsettled.search(found[0] + tail) or known.hedge.search(tail) or any(mark in tail for mark in ".;:?")
     more = not other and (sides(tail) or re.search(r"\d", tail) or names_concept(tail))
