@@ -146,5 +146,4 @@ def _read_completion(completion: Any) -> Reply:
         return Reply(None, error="the server's reply is no chat completion")
     if not isinstance(text, str):
         return Reply(None, error="the server's reply has no text")
-    confidence = math.exp(min(0.0, sum(token.logprob for token in tokens))) if tokens else None
-    return Reply(text, confidence)
+    return Reply(text, math.exp(min(0.0, sum(token.logprob for token in tokens))) if tokens else None)
