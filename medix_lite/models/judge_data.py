@@ -5,7 +5,7 @@ They use the `model` forms of the lexicon, never the forms that only the oracle 
 """
 
 from collections.abc import Sequence
-from itertools import product
+from itertools import permutations, product
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from ..samples import NUMBER_WORDS, OPTION_LABELS, Sample
 from ..tiny_world.lexicon import Concept, findings, load_lexicon
 from ..tiny_world.phantoms import SIDES
 from ..tiny_world.questions import COUNTS, count_of, generate, pick, place_of, seed_of
-from .warmup import pick_other
+from .warmup import FEW, pick_other
 
 Example = tuple[Sample, str, str]
 Random = np.random.Generator
@@ -37,8 +37,7 @@ def judge_example(questions: Sequence[Sample], rng: Random, unseen: bool = False
     while True:
         if invented and rng.random() < invented:
             return _invented_example(pick(rng, questions), rng)
-        graded = rng.random() < P_GRADED
-        sample: Sample = pick(rng, questions)
+        graded, sample = rng.random() < P_GRADED, pick(rng, questions)
         while sample.graded != graded:
             sample = pick(rng, questions)
         if graded:
@@ -49,18 +48,17 @@ def judge_example(questions: Sequence[Sample], rng: Random, unseen: bool = False
                 sample = sample.model_copy(update={"reference": _form(truth, rng)})
             right = rng.random() < 0.5
             example = sample, (_right if right else _wrong)(sample, rng), "YES" if right else "NO"
-        copied = example[1] == sample.reference
-        if (copied and not unseen) or (not copied and is_held_out(sample, example[1]) == unseen):
+        if is_held_out(sample, example[1]) == unseen:
             return example
 
 
 def is_held_out(sample: Sample, candidate: str) -> bool:
-    """Whether the judge's training leaves this pairing of reference and candidate out, whatever the question.
+    """Whether the judge's training leaves this pairing of reference and candidate out, whatever the question; never a plain copy.
 
     Where there are few answers (side, size, count, yes or no, options) the question is part of the pairing.
     """
-    few = sample.options or (sample.facts or {})["family"] in ("side", "size", "count", "yes_no")
-    return seed_of("judge", sample.question if few else "", sample.reference, candidate) % 8 == 0
+    question = sample.question if sample.options or (sample.facts or {})["family"] in FEW else ""
+    return candidate != sample.reference and seed_of("judge", question, sample.reference, candidate) % 8 == 0
 
 
 def _invent(most: int, rng: Random) -> list[str]:
@@ -105,10 +103,9 @@ def _form(concept: Concept, rng: Random) -> str:
 
 def _near(concept: Concept, rng: Random) -> Concept:
     """A near miss, or any other concept of its kind."""
-    lexicon = load_lexicon()
     if concept.near_misses and rng.random() < 0.7:
-        return lexicon[pick(rng, concept.near_misses)]
-    return pick(rng, [c for c in lexicon.values() if c.kind == concept.kind and c is not concept])
+        return load_lexicon()[pick(rng, concept.near_misses)]
+    return pick(rng, [c for c in load_lexicon().values() if c.kind == concept.kind and c is not concept])
 
 
 def _say_size(millimetres: float, rng: Random) -> str:
@@ -139,8 +136,7 @@ def _right(sample: Sample, rng: Random) -> str:
         return pick(rng, say["labels"]).format(label=sample.option_label(), text=sample.reference)
     if family in ("finding", "multiple_choice") and rng.random() < P_DETAIL and concept.name != "normal":
         text += place_of(facts["side"], facts["modality"]) if facts["side"] else ""
-        text += f", {_say_size(facts['size_mm'], rng)}" if facts["size_mm"] else ""
-        return text
+        return text + (f", {_say_size(facts['size_mm'], rng)}" if facts["size_mm"] else "")
     return pick(rng, say["wraps"]).format(text)
 
 
@@ -208,12 +204,11 @@ def _graded_example(sample: Sample, rng: Random) -> Example:
     if fate.get("count", 2) < 2:
         number = facts["count"] if fate["count"] == 0 else pick_other(rng, COUNTS, facts["count"])
         text += f", {count_of(number, str(concept.counted))}"
-    mark = int(min(5, max(0, points)))  # points are whole: no finding has three further facts
     if marked:
-        return sample, text, str(mark)
+        return sample, text, str(int(min(5, max(0, points))))  # points are whole: no finding has three further facts
     if told and rng.random() < P_COPY:
         return sample, sample.reference, "YES"
-    return sample, text, "YES" if not any(fate.values()) else "NO"
+    return sample, text, "YES" if told else "NO"
 
 
 def _near_finding(concept: Concept, rng: Random) -> Concept:
@@ -227,13 +222,11 @@ def synonym_pairs(unseen: bool = False) -> list[tuple[str, str]]:
     One in three of those without the first form is held out from the embedder's training, so that every form is drawn to the
     first, and two others may never have met.
     """
-    pairs = [(c.policy[0], a, b) for c in load_lexicon().values() for a in c.forms("model") for b in c.forms("model") if a != b]
-    left_out = [first not in (a, b) and seed_of("synonyms", *sorted((a, b))) % 3 == 0 for first, a, b in pairs]
-    return [(a, b) for (_, a, b), held in zip(pairs, left_out, strict=True) if held == unseen]
+    pairs = [(c.policy[0], pair) for c in load_lexicon().values() for pair in permutations(c.forms("model"), 2)]
+    return [pair for first, pair in pairs if (first not in pair and seed_of("synonyms", *sorted(pair)) % 3 == 0) == unseen]
 
 
 def near_miss_pairs() -> list[tuple[str, str]]:
     """Pairs of `model` forms of two concepts that are near misses of each other."""
-    lexicon = load_lexicon()
-    near = [(concept, lexicon[name]) for concept in lexicon.values() for name in concept.near_misses]
+    near = [(concept, load_lexicon()[name]) for concept in load_lexicon().values() for name in concept.near_misses]
     return [pair for one, other in near for pair in product(one.forms("model"), other.forms("model"))]
