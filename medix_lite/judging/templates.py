@@ -80,8 +80,7 @@ def escape(text: str, longest: int, *, keep_end: bool = False) -> str:
 
 def render(template: Template, sample: Sample, answer: str, compact: bool = False) -> str:
     """The message for a judge: question with its options, every accepted reference, the candidate made harmless."""
-    label = sample.option_label()
-    first = f"{label}. {sample.reference}" if label else sample.reference
+    first = f"{label}. {sample.reference}" if (label := sample.option_label()) else sample.reference
     limit, question_limit = (200, 120) if compact else (LONGEST_CANDIDATE, LONGEST_QUESTION)
     return (template.compact if compact else template.text).format(
         # The end of a long question asks; what stands before it is context.

@@ -251,8 +251,7 @@ def _decide_side(sample: Sample, text: str) -> Answer | None:
     only_side = re.fullmatch(side, normalise(sample.reference))
     if given != wanted and (only_side or not given & wanted):
         return "NO" if sides(text.partition(";")[0]) != wanted else None  # what the other side does may follow
-    same = re.fullmatch(side, text)
-    if not only_side or not same:
+    if not only_side or not (same := re.fullmatch(side, text)):
         return None
     nouns = {None, "side", only_side["noun"], *re.findall(r"\w+", normalise(sample.question))}
     return "YES" if same["noun"] in nouns else None
