@@ -81,15 +81,11 @@ def audit(pairs: Sequence[Pair], verdicts: Sequence[Verdict]) -> dict[str, Any]:
     result: dict[str, Any] = {"n": len(pairs), "judge": verdicts[0].judge_id}
     result |= {"kappa": _interval(kappa, table), "mcc": _interval(mcc, table), "accuracy": share(yes == label)}
     result |= {"sensitivity": share(yes[label]), "specificity": share(~yes[~label]), "unscored": share(unscored)}
-    result["by_kind"] = {
-        str(kind): {
-            "n": int((kinds == kind).sum()),
-            "fpr": share(yes[(kinds == kind) & ~label]),
-            "fnr": share(~yes[(kinds == kind) & label]),
-            "unscored": share(unscored[kinds == kind]),
-        }
-        for kind in dict.fromkeys(kinds)
-    }
+    result["by_kind"] = {}
+    for kind in dict.fromkeys(kinds):
+        own = kinds == kind
+        shares = {"fpr": share(yes[own & ~label]), "fnr": share(~yes[own & label]), "unscored": share(unscored[own])}
+        result["by_kind"][str(kind)] = {"n": int(own.sum())} | shares
     return result
 
 

@@ -28,7 +28,6 @@ BATCH = 64  # prompts in one forward pass of a local judge
 MOST_VOTES = 25
 
 
-Rules = Callable[[Sample, str, str], Verdict | None]
 Texts = Sequence[str | None]  # answers, None where there is none
 
 
@@ -65,7 +64,7 @@ class Judge:
 
     name: str
     voters: tuple[Voter, ...] = ()
-    rules: Rules | None = decide_by_rules
+    rules: Callable[[Sample, str, str], Verdict | None] | None = decide_by_rules
     judge_id: str = ""
     cache: dict[str, Reply] = field(default_factory=dict, repr=False, compare=False)
 
@@ -79,10 +78,9 @@ def make_judge(name: str) -> Judge:
     if name == "rules":
         return Judge(name, judge_id=RULES_ID)
     base = name.removeprefix("model-only:")
-    tiers = base == name
     voters = tuple(voter for part in re.split(r"\+(?=tiny|openai:)", base) for voter in _make_voters(part))
-    ids = [RULES_ID] if tiers else []
-    return Judge(name, voters, decide_by_rules if tiers else None, "+".join([*ids, *(voter.judge_id for voter in voters)]))
+    rules, ids = (decide_by_rules, [RULES_ID]) if base == name else (None, [])
+    return Judge(name, voters, rules, "+".join([*ids, *(voter.judge_id for voter in voters)]))
 
 
 def _make_voters(name: str) -> list[Voter]:
@@ -95,7 +93,9 @@ def _make_voters(name: str) -> list[Voter]:
         raise InputError(f"unknown judge {name.partition('@')[0]!r}; use one of {JUDGE_NAMES}")
     marks = ["" if seed is None else f"?seed={seed}" for seed in seeds]
     if server is None:
-        ask, judge_id = load_tiny_judge()
+        from ..models.load import load_judge, model_hash
+
+        ask, judge_id = partial(local_replies, *load_judge()), f"tiny@{model_hash('tiny:judge')}"
         return [Voter(partial(ask, seed=s), judge_id + mark, compact=True) for s, mark in zip(seeds, marks, strict=True)]
     model, url = server["model"], server_url(server["url"])
     judge_id, where = f"{base}#{check_server(url, model)}", {"served": True, "remote": not is_loopback(url)}
@@ -135,9 +135,8 @@ def judge_answers(
     for own, places in open_.items():
         first = [(samples[positions[0]], key[-1]) for key, positions in places.items()]
         votes = [_ask(judge, voter, [render(own, s, text, voter.compact) for s, text in first], own) for voter in judge.voters]
-        no_model = [Reply(None, error="no rule decides this and the judge has no model")]
         for number, positions in enumerate(places.values()):
-            replies = [replies[number] for replies in votes] or no_model
+            replies = [said[number] for said in votes] or [Reply(None, error="no rule decides this and the judge has no model")]
             for position in positions:
                 verdicts[position] = _model_verdict(samples[position], replies, own)
     finished = []
@@ -178,8 +177,7 @@ def _model_verdict(sample: Sample, replies: list[Reply], template: Template) -> 
     # A lone surrogate, which JSON can spell, would make the verdict unwritable.
     raw = " | ".join(said).encode("utf-8", "replace").decode() if said else None
     confidence = replies[0].confidence if len(replies) == 1 else count / len(replies) if enough else None
-    decision |= {"votes": votes, "raw_reply": raw, "confidence": confidence}
-    return Verdict(id=sample.id, template_id=template.id, **decision)
+    return Verdict(id=sample.id, template_id=template.id, votes=votes, raw_reply=raw, confidence=confidence, **decision)
 
 
 def judge_to_file(
@@ -204,18 +202,6 @@ def judge_to_file(
         return [verdict.model_dump() for verdict in judge_answers(judge, asked, given, template, numbers)]
 
     return [Verdict.model_validate(row) for row in complete_jsonl(path, keys, make, "verdicts", "score")]
-
-
-def load_tiny_judge() -> tuple[Any, str]:
-    """The shipped judge as (ask, judge_id); one forward pass a batch, deterministic.
-
-    Raises:
-        InputError: the weights are missing or their hash differs.
-    """
-    from ..models.load import load_judge, model_hash
-
-    model, tokenizer = load_judge()
-    return partial(local_replies, model, tokenizer), f"tiny@{model_hash('tiny:judge')}"
 
 
 def local_replies(model: Any, tokenizer: Any, prompts: list[str], template: Template, seed: int | None = None) -> list[Reply]:

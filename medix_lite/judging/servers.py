@@ -103,9 +103,8 @@ def openai_judge(
 
     @retry(retry=retry_if_exception_type(retryable), stop=stop_after_attempt(attempts), wait=wait, reraise=True)
     async def request(client: openai.AsyncOpenAI, prompt: str, options: dict[str, Any]) -> Reply:
-        messages: Any = [{"role": "user", "content": prompt}]
-        completion = await client.chat.completions.create(model=model, messages=messages, max_tokens=8, **sampling, **options)
-        return _read_completion(completion)
+        asked: Any = {"model": model, "messages": [{"role": "user", "content": prompt}], "max_tokens": 8} | sampling | options
+        return _read_completion(await client.chat.completions.create(**asked))
 
     async def every(prompts: list[str], template: Template) -> list[Reply]:
         extras = {"extra_body": {"structured_outputs": {"choice": list(template.choices)}}, "logprobs": True}
@@ -146,5 +145,4 @@ def _read_completion(completion: Any) -> Reply:
         return Reply(None, error="the server's reply is no chat completion")
     if not isinstance(text, str):
         return Reply(None, error="the server's reply has no text")
-    confidence = math.exp(min(0.0, sum(token.logprob for token in tokens))) if tokens else None
-    return Reply(text, confidence)
+    return Reply(text, math.exp(min(0.0, sum(token.logprob for token in tokens))) if tokens else None)

@@ -37,10 +37,8 @@ def decide_nothing(sample: Sample, answer: str) -> Literal["NO"] | None:
     talks = said and not (keys and all(key in known for key in keys))
     asked = normalise(sample.question)
     before = text.removesuffix(asked)
-    echoes = text in asked or (
-        re.fullmatch(r"[^:]{3,16}: ?", before) and not any(normalise(r) in before for r in sample.accepted())
-    )
-    repeats = text.endswith("?") and text.count(" ") > 2 and echoes
+    headed = re.fullmatch(r"[^:]{3,16}: ?", before) and not any(normalise(r) in before for r in sample.accepted())
+    repeats = text.endswith("?") and text.count(" ") > 2 and (text in asked or headed)
     return "NO" if talks or repeats or rule_words().no_answer.fullmatch(text) else None
 
 
@@ -61,9 +59,7 @@ def flatten(text: str) -> str:
 def states_reference(sample: Sample, answer: str) -> bool:
     """Whether the answer surely claims an accepted reference: no mention may be denied or taken back, and one must be plain."""
     text, asked, known = f" {flatten(_CITATION.sub(' ', answer))} . ", f" {flatten(sample.question)} ", rule_words()
-    references = [
-        reference for reference in sample.accepted() if re.search(r"\w", flatten(reference)) and not _differs(answer, reference)
-    ]
+    references = [r for r in sample.accepted() if re.search(r"\w", flatten(r)) and not _differs(answer, r)]
     named = {reference: found for reference in references if (found := list(_mention(reference, asked).finditer(text)))}
     alone, stated = len(named) == 1, False
     for reference, mention in [(reference, mention) for reference, found in named.items() for mention in found[:20]]:

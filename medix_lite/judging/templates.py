@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from ..files import read_table
 from ..responses import Response, format_question
@@ -33,18 +33,13 @@ class Template:
     reads_reasoning: bool = False
 
 
-def _read_templates() -> dict[str, Template]:
-    raw = read_table("judging")
-    templates = {}
-    for name, fields in raw["templates"].items():
-        text = raw["frame"].replace("{task}", fields["task"]).replace("{form}", fields["form"])
-        compact = raw["compact_frame"].replace("{form}", fields["compact_form"])
-        choices, reads_reasoning = tuple(fields["choices"]), fields.get("reads_reasoning", False)
-        templates[name] = Template(fields["id"], fields["kind"], choices, text, compact, reads_reasoning)
-    return templates
+def _template(task: str, form: str, compact_form: str, choices: list[str], **fields: Any) -> Template:
+    frame, compact_frame = read_table("judging")["frame"], read_table("judging")["compact_frame"]
+    text, compact = frame.replace("{task}", task).replace("{form}", form), compact_frame.replace("{form}", compact_form)
+    return Template(choices=tuple(choices), text=text, compact=compact, **fields)
 
 
-TEMPLATES = _read_templates()
+TEMPLATES = {name: _template(**fields) for name, fields in read_table("judging")["templates"].items()}
 REWARD, BASE, MIMIC, REASONING = (TEMPLATES[name] for name in ("reward", "base", "mimic", "reasoning"))
 
 
@@ -64,10 +59,8 @@ def strip_reasoning(text: str) -> str:
     >>> strip_reasoning("<think>It is B.</think> <answer>C</answer>")
     'C'
     """
-    closings = list(_THINK_CLOSE.finditer(text))
-    rest = text[closings[-1].end() :] if closings else text
-    opening = _THINK_OPEN.search(rest)
-    return _ANSWER_TAG.sub("", rest[: opening.start()] if opening else rest).strip()
+    rest = _THINK_CLOSE.split(text)[-1]
+    return _ANSWER_TAG.sub("", _THINK_OPEN.split(rest, maxsplit=1)[0]).strip()
 
 
 def reasoning_and_answer(response: Response) -> str | None:
@@ -87,8 +80,7 @@ def escape(text: str, longest: int, *, keep_end: bool = False) -> str:
 
 def render(template: Template, sample: Sample, answer: str, compact: bool = False) -> str:
     """The message for a judge: question with its options, every accepted reference, the candidate made harmless."""
-    label = sample.option_label()
-    first = f"{label}. {sample.reference}" if label else sample.reference
+    first = f"{label}. {sample.reference}" if (label := sample.option_label()) else sample.reference
     limit, question_limit = (200, 120) if compact else (LONGEST_CANDIDATE, LONGEST_QUESTION)
     return (template.compact if compact else template.text).format(
         # The end of a long question asks; what stands before it is context.
@@ -103,6 +95,5 @@ def parse_reply(template: Template, reply: str | None) -> str | None:
 
     Case, surrounding white space and one closing full stop do not matter; "NO, not YES" is None.
     """
-    choices = "|".join(template.choices)
-    found = re.fullmatch(rf"\s*({choices})\.?\s*", reply or "", re.IGNORECASE | re.ASCII)
+    found = re.fullmatch(rf"\s*({'|'.join(template.choices)})\.?\s*", reply or "", re.IGNORECASE | re.ASCII)
     return found[1].upper() if found else None

@@ -22,9 +22,8 @@ Answer = Literal["YES", "NO"]
 Tier = tuple[Decider, Callable[[Sample, str], Answer | None], str]  # who decides, how, and what it reads
 LONGEST = 2_000  # characters: a longer answer is an essay, and only the exact tier looks at it
 
-_LOOK_ALIKE = re.compile(  # Latin letters beside Cyrillic ones, or Greek ones of their shape, in one word; text that runs backwards
-    r"[a-z][\u0400-\u04ffονρυκ]|[\u0400-\u04ffονρυκ][a-z]|[\u202a-\u202e\u2066-\u2069]", re.IGNORECASE
-)
+# Latin letters beside Cyrillic ones, or Greek ones of their shape, in one word; text that runs backwards.
+_LOOK_ALIKE = re.compile(r"[a-z][\u0400-\u04ffονρυκ]|[\u0400-\u04ffονρυκ][a-z]|[\u202a-\u202e\u2066-\u2069]", re.IGNORECASE)
 _SHAPES = str.maketrans("аеопрстухіѕονρ", "aeonpctyxisovp")  # what these letters look like
 _ARTICLE = re.compile(r"^(?:an?|the) ")
 _CODE = re.compile(r"([a-z]+) ?-?(\d+)")
@@ -93,9 +92,7 @@ def decide_exact(sample: Sample, answer: str) -> Answer | None:
     if text and text in {normalise(reference) for reference in sample.accepted()}:
         return "YES"
     # "-" stays open: it is a way to write "negative".
-    if text != "-" and all(unicodedata.category(character).startswith(("P", "Z", "C")) for character in text):
-        return "NO"
-    return None
+    return "NO" if text != "-" and all(unicodedata.category(c).startswith(("P", "Z", "C")) for c in text) else None
 
 
 def decide_option(sample: Sample, answer: str) -> Answer | None:
@@ -105,8 +102,8 @@ def decide_option(sample: Sample, answer: str) -> Answer | None:
         return None
     accepted = {normalise(reference) for reference in sample.accepted()}
     right = {i for i, option in enumerate(options) if option in accepted}
-    if not right:  # a data set may give the label as the reference
-        right = {i for i in range(len(options)) if string.ascii_lowercase[i] == normalise(sample.reference)}
+    # A data set may give the label as the reference.
+    right = right or {i for i in range(len(options)) if string.ascii_lowercase[i] == normalise(sample.reference)}
     claimed = claimed_options(normalise(answer), options)
     if not right or claimed is None:
         return None
@@ -169,7 +166,7 @@ def decide_number(sample: Sample, answer: str) -> Answer | None:
     if len({(q.value, q.dimension) for q in known}) > 1:
         return "NO"
     outcomes = [_same_quantity(known[0], reference, normalise(sample.question)) for reference in wanted]
-    return _any_yes([outcome for outcome in outcomes if outcome is not None])  # the alternatives say it in other units
+    return "YES" if True in outcomes else "NO" if False in outcomes else None  # the alternatives say it in other units
 
 
 def decide_measure(sample: Sample, text: str) -> Answer | None:
@@ -187,10 +184,6 @@ def decide_measure(sample: Sample, text: str) -> Answer | None:
     given = {found for found in each_quantity(text) if found not in aside}
     decision = decide_number(sample, *given) if len(given) == 1 else None
     return None if decision == "NO" and given & named else decision  # "2010", where "May 2010" is accepted, too
-
-
-def _any_yes(outcomes: list[bool | None]) -> Answer | None:
-    return "YES" if True in outcomes else None if None in outcomes or not outcomes else "NO"
 
 
 def _same_quantity(given: Quantity, wanted: Quantity, question: str) -> bool | None:
@@ -258,8 +251,7 @@ def _decide_side(sample: Sample, text: str) -> Answer | None:
     only_side = re.fullmatch(side, normalise(sample.reference))
     if given != wanted and (only_side or not given & wanted):
         return "NO" if sides(text.partition(";")[0]) != wanted else None  # what the other side does may follow
-    same = re.fullmatch(side, text)
-    if not only_side or not same:
+    if not only_side or not (same := re.fullmatch(side, text)):
         return None
     nouns = {None, "side", only_side["noun"], *re.findall(r"\w+", normalise(sample.question))}
     return "YES" if same["noun"] in nouns else None
@@ -281,12 +273,9 @@ def _decide_synonym(sample: Sample, text: str) -> Answer | None:
     if len(listed) > 1 and all(found and not denied for found, denied in listed):
         return None if frozenset.intersection(*(found for found, _ in listed)) else "NO"
     given, denied = _meaning(text)
-    if not given or not _meaning(normalise(sample.reference))[0]:
+    wanted = [_meaning(normalise(reference)) for reference in sample.accepted()]
+    if not given or not wanted[0][0]:
         return None
-    outcomes: list[bool | None] = []
-    for concepts, reference_denied in (_meaning(normalise(reference)) for reference in sample.accepted()):
-        if denied == reference_denied and (not denied or given & concepts):
-            outcomes.append(bool(given & concepts))
-        else:  # "no pneumonia" contradicts "pneumonia", but says nothing about "effusion"
-            outcomes.append(False if given & concepts else None)
-    return _any_yes(outcomes)
+    # "no pneumonia" contradicts "pneumonia", but says nothing about "effusion".
+    outcomes = [denied == other if given & concepts else None if denied or other else False for concepts, other in wanted]
+    return "YES" if True in outcomes else None if None in outcomes else "NO"

@@ -8,9 +8,8 @@ import os
 import shutil
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -20,9 +19,8 @@ import numpy as np
 import torch
 import transformers
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
-from torch.nn import Linear, ModuleList
+from torch import nn
 from torch.nn.functional import cross_entropy
-from torch.nn.utils.rnn import pad_sequence
 from tqdm.auto import tqdm
 
 from ..files import InputError, read_table, sha256_of, write_json, write_text
@@ -37,6 +35,7 @@ PAD, START, END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 VISION = ("<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>")
 MARKS = ("<think>", "</think>", "<answer>", "</answer>", *(f"<{tag}>" for tag in MODALITIES))
 SPECIFICATION = read_table("tiny_models")
+CHAT = f"{START}user\n{{}}{END}\n{START}assistant\n"
 VOCABULARY, PATCH, IMAGE_SIZE = 1800, 8, 64
 ATTENTION = "eager"  # on short sequences on a CPU twice as fast as the fused kernel, whose backward is slow
 QUESTIONS = 20_000  # questions about the tiny world that the judge's examples are made from
@@ -48,16 +47,13 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int = VOCABULARY) -> Any:
     digits, bytes_ = pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)
     bpe.pre_tokenizer = pre_tokenizers.Sequence([digits, bytes_])
     bpe.decoder = decoders.ByteLevel()
-    special = [PAD, START, END, *VISION]
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(vocab_size=vocabulary, special_tokens=special, initial_alphabet=alphabet, show_progress=False)
-    bpe.train_from_iterator(texts, trainer)
+    known: dict[str, Any] = {"special_tokens": [PAD, START, END, *VISION], "initial_alphabet": bytes_.alphabet()}
+    bpe.train_from_iterator(texts, trainers.BpeTrainer(vocab_size=vocabulary, show_progress=False, **known))
     bpe.add_tokens([AddedToken(mark, special=False, normalized=False) for mark in MARKS])
     marks = {"pad_token": PAD, "eos_token": END, "additional_special_tokens": [START, *VISION]}
     settings = {"padding_side": "left", "clean_up_tokenization_spaces": False, "model_max_length": 4096}
-    tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=bpe, **marks, **settings)
-    tokenizer.chat_template = SPECIFICATION["chat_template"]
-    return tokenizer
+    settings["chat_template"] = SPECIFICATION["chat_template"]
+    return transformers.PreTrainedTokenizerFast(tokenizer_object=bpe, **marks, **settings)
 
 
 def make_processor(tokenizer: Any) -> Any:
@@ -65,8 +61,7 @@ def make_processor(tokenizer: Any) -> Any:
     size = {"shortest_edge": IMAGE_SIZE**2, "longest_edge": IMAGE_SIZE**2}
     shape = {"size": size, "patch_size": PATCH, "temporal_patch_size": 2, "merge_size": 2}
     image, video = transformers.Qwen2VLImageProcessor(**shape), transformers.Qwen3VLVideoProcessor(**shape)
-    parts = {"image_processor": image, "tokenizer": tokenizer, "video_processor": video}
-    return transformers.Qwen3VLProcessor(**parts, chat_template=SPECIFICATION["chat_template"])
+    return transformers.Qwen3VLProcessor(image, tokenizer, video, chat_template=SPECIFICATION["chat_template"])
 
 
 def shape_of(name: str, tokenizer: Any) -> dict[str, Any]:
@@ -84,10 +79,11 @@ def shape_of(name: str, tokenizer: Any) -> dict[str, Any]:
 def train(module: Any, step_loss: Callable[[], Any], steps: int, *, lr: float, what: str, progress: bool = True) -> None:
     """Supervised training with AdamW, a short warm-up and cosine decay. `step_loss()` draws a batch and returns its loss."""
     optimizer = torch.optim.AdamW(module.parameters(), lr=lr, weight_decay=0.01, betas=(0.9, 0.98))
-    warm = min(50, steps)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda i: min(1, (i + 1) / warm) * (0.5 * (1 + math.cos(math.pi * min(1, i / steps))) * 0.98 + 0.02)
-    )
+
+    def rate(i: int) -> float:
+        return min(1, (i + 1) / min(50, steps)) * (0.5 * (1 + math.cos(math.pi * min(1, i / steps))) * 0.98 + 0.02)
+
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
     module.train()
     losses = []
     for step in (bar := tqdm(range(steps), desc=what, disable=not progress, mininterval=5)):
@@ -120,7 +116,7 @@ def learn_to_see(tower: Any, shown: list[tuple[Any, dict[str, Any]]], rng: Any, 
     indices = [{None: -100} | {value: i for i, value in enumerate(known)} for known in names]
     targets = [torch.tensor([index[value] for value in column]) for column, index in zip(told, indices, strict=True)]
     side = IMAGE_SIZE // PATCH
-    heads = ModuleList(Linear(side * side // 4 * tower.config.out_hidden_size, len(known)) for known in names)
+    heads = nn.ModuleList(nn.Linear(side * side // 4 * tower.config.out_hidden_size, len(known)) for known in names)
 
     def step_loss() -> Any:
         chosen = rng.integers(len(shown), size=64)
@@ -129,7 +125,7 @@ def learn_to_see(tower: Any, shown: list[tuple[Any, dict[str, Any]]], rng: Any, 
         sums = [cross_entropy(head(seen), target[chosen], reduction="sum") for head, target in zip(heads, targets, strict=True)]
         return sum(total / (target[chosen] >= 0).sum().clamp(min=1) for total, target in zip(sums, targets, strict=True))
 
-    train(ModuleList([tower, heads]), step_loss, steps, lr=2e-3, what="vision", progress=progress)
+    train(nn.ModuleList([tower, heads]), step_loss, steps, lr=2e-3, what="vision", progress=progress)
 
 
 def build_policy(tokenizer: Any, seed: int, steps: int, vision_steps: int, pictures: int, progress: bool) -> tuple[Any, Any]:
@@ -138,18 +134,14 @@ def build_policy(tokenizer: Any, seed: int, steps: int, vision_steps: int, pictu
     rng, batch = np.random.default_rng(seed), 32
     processor = make_processor(tokenizer)
     model = transformers.Qwen3VLForConditionalGeneration(transformers.Qwen3VLConfig(**shape_of("policy", tokenizer)))
-    items = list(generate(pictures, "warmup", seed))
     side = IMAGE_SIZE // PATCH
     image_block = VISION[0] + VISION[2] * (side // 2) ** 2 + VISION[1]
     read = partial(processor.image_processor, return_tensors="pt")
-    pixels = [None if picture is None else read(images=[picture])["pixel_values"].half() for _, picture in items]
-    prompts = [
-        f"{START}user\n{'' if p is None else image_block}{build_prompt(sample, 'compact')}{END}\n{START}assistant\n"
-        for (sample, _), p in zip(items, pixels, strict=True)
-    ]
-    image_token = tokenizer.convert_tokens_to_ids(VISION[2])
+    drawn = generate(pictures, "warmup", seed)
+    items = [(sample, None if image is None else read(images=[image])["pixel_values"].half()) for sample, image in drawn]
+    prompts = [CHAT.format(("" if pixels is None else image_block) + build_prompt(sample, "compact")) for sample, pixels in items]
     model.set_attn_implementation(ATTENTION)
-    shown = [(p, sample.facts or {}) for (sample, _), p in zip(items, pixels, strict=True) if p is not None]
+    shown = [(pixels, sample.facts or {}) for sample, pixels in items if pixels is not None]
     learn_to_see(model.model.visual, shown, rng, vision_steps, progress)
 
     def step_loss() -> Any:
@@ -158,12 +150,12 @@ def build_policy(tokenizer: Any, seed: int, steps: int, vision_steps: int, pictu
         encoded = tokenizer(texts, add_special_tokens=False)["input_ids"]
         starts = list(map(len, encoded[:batch]))
         rows = [prompt + response for prompt, response in zip(encoded[:batch], encoded[batch:], strict=True)]
-        ids = pad_sequence(list(map(torch.tensor, rows)), batch_first=True, padding_value=tokenizer.pad_token_id)
+        ids = nn.utils.rnn.pad_sequence(list(map(torch.tensor, rows)), batch_first=True, padding_value=tokenizer.pad_token_id)
         place, ends = torch.arange(ids.shape[1]), torch.tensor([[len(row)] for row in rows])
         labels = ids.where((torch.tensor(starts)[:, None] <= place) & (place < ends), -100)  # only the response is learnt
-        seen = [pixels[i].float() for i in chosen if pixels[i] is not None]
+        seen = [pixels.float() for _, pixels in (items[i] for i in chosen) if pixels is not None]
         pictures = {"pixel_values": torch.cat(seen), "image_grid_thw": torch.tensor([[1, side, side]] * len(seen))}
-        is_image, mask = (ids == image_token).long(), (place < ends).long()
+        is_image, mask = (ids == model.config.image_token_id).long(), (place < ends).long()
         return model(input_ids=ids, attention_mask=mask, labels=labels, mm_token_type_ids=is_image, **pictures).loss
 
     train(model, step_loss, steps, lr=2e-3, what="policy", progress=progress)
@@ -171,10 +163,10 @@ def build_policy(tokenizer: Any, seed: int, steps: int, vision_steps: int, pictu
     return model, processor
 
 
-def build_judge(tokenizer: Any, seed: int, steps: int, batch: int = 128, progress: bool = True) -> Any:
+def build_judge(tokenizer: Any, seed: int, steps: int, progress: bool) -> Any:
     """Train the tiny judge to say YES or NO (reward and BASE read the same in compact form) or 0 to 5 (MIMIC)."""
     torch.manual_seed(seed + 1)
-    rng = np.random.default_rng(seed + 1)
+    rng, batch = np.random.default_rng(seed + 1), 128
     model = transformers.Qwen3ForCausalLM(transformers.Qwen3Config(**shape_of("judge", tokenizer)))
     model.set_attn_implementation(ATTENTION)
     questions = judge_questions(QUESTIONS, seed)
@@ -187,17 +179,15 @@ def build_judge(tokenizer: Any, seed: int, steps: int, batch: int = 128, progres
         # Reading along where the answer is right teaches which words go together; without it the judge stays at chance for long.
         read = (mask[:, 1:-2].bool() & torch.tensor(right)[:, None]).nonzero(as_tuple=True)
 
-        def loss_at(states: Any, targets: Any) -> Any:
-            return cross_entropy(model.lm_head(states), targets)
-
-        reading = loss_at(hidden[:, :-3][read], ids[:, 1:-2][read])
-        return loss_at(hidden[:, -3], ids[:, -2]) + 0.1 * loss_at(hidden[:, -2], ids[:, -1]) + 0.5 * reading
+        parts = (hidden[:, :-3][read], ids[:, 1:-2][read]), (hidden[:, -3], ids[:, -2]), (hidden[:, -2], ids[:, -1])
+        reading, verdict, end = (cross_entropy(model.lm_head(states), targets) for states, targets in parts)
+        return verdict + 0.1 * end + 0.5 * reading
 
     def step_loss() -> Any:
         rows = []
         for sample, candidate, verdict in (judge_example(questions, rng) for _ in range(batch)):
             prompt = render(MIMIC if verdict.isdigit() else REWARD, sample, candidate, compact=True)
-            rows.append((f"{START}user\n{prompt}{END}\n{START}assistant\n{verdict}{END}", verdict in ("YES", "5")))
+            rows.append((CHAT.format(prompt) + verdict + END, verdict in ("YES", "5")))
         rows.sort(key=lambda row: len(row[0]))  # the short half of a batch is not padded to the long one
         halves = rows[: batch // 2], rows[batch // 2 :]
         return sum(loss_of([text for text, _ in half], [right for _, right in half]) for half in halves) / len(halves)
@@ -207,7 +197,7 @@ def build_judge(tokenizer: Any, seed: int, steps: int, batch: int = 128, progres
     return model
 
 
-def build_embedder(tokenizer: Any, seed: int, epochs: int = 20) -> Any:
+def build_embedder(tokenizer: Any, seed: int) -> Any:
     """Train a `SentenceTransformer` with static token embeddings on synonym pairs with near misses as hard negatives."""
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
@@ -222,11 +212,10 @@ def build_embedder(tokenizer: Any, seed: int, epochs: int = 20) -> Any:
     pairs, wrong = synonym_pairs(), defaultdict(list)
     for form, other in near_miss_pairs():
         wrong[form].append(other)
-    for _ in range(epochs):
+    for _ in range(20):
         order = rng.permutation(len(pairs))
         for start in range(0, len(order), 64):
-            chosen = [pairs[i] for i in order[start : start + 64]]
-            anchors, positives = map(list, zip(*chosen, strict=True))
+            anchors, positives = map(list, zip(*(pairs[i] for i in order[start : start + 64]), strict=True))
             columns = [anchors, positives, [wrong[form][rng.integers(len(wrong[form]))] if wrong[form] else "" for form in anchors]]
             loss_function([model.preprocess(column) for column in columns], None).backward()
             optimizer.step()
@@ -234,30 +223,36 @@ def build_embedder(tokenizer: Any, seed: int, epochs: int = 20) -> Any:
     return model.eval()
 
 
-@contextmanager
-def _polite_processes(n: int) -> Iterator[ProcessPoolExecutor]:
-    """Processes of two threads each (another number gives other bits) that sleep, not spin, while they wait, and keep the
-    memory of a step for the next one (glibc would give it back each time)."""
-    before = dict(os.environ)
-    os.environ.update(SPECIFICATION["environment"])
-    try:
-        with ProcessPoolExecutor(n, get_context("spawn"), initializer=torch.set_num_threads, initargs=(2,)) as pool:
-            yield pool
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
-
-
-def _save_judge_and_embedder(folder: Path, tokenizer: Any, seed: int, *args: Any, **kwargs: Any) -> None:
-    build_judge(tokenizer, seed, *args, **kwargs).half().save_pretrained(folder / "judge")
+def _save_judge_and_embedder(folder: Path, tokenizer: Any, seed: int, steps: int, progress: bool) -> None:
+    build_judge(tokenizer, seed, steps, progress).half().save_pretrained(folder / "judge")
     tokenizer.save_pretrained(folder / "judge")
     build_embedder(tokenizer, seed).save_pretrained(str(folder / "embedder"), create_model_card=False)
 
 
-def _save_policy(folder: Path, *args: Any, **kwargs: Any) -> None:
-    policy, processor = build_policy(*args, **kwargs)
+def _save_policy(folder: Path, *args: Any) -> None:
+    policy, processor = build_policy(*args)
     policy.half().save_pretrained(folder)
     processor.save_pretrained(folder)
+
+
+def _save_models(folder: Path, tokenizer: Any, settings: dict[str, int], progress: bool) -> None:
+    """Build the small models beside the policy, since neither keeps two cores busy.
+
+    The processes have two threads each (another number gives other bits), sleep, not spin, while they wait, and keep the memory
+    of a step for the next one (glibc would give it back each time).
+    """
+    seed, *amounts = (settings[name] for name in ("seed", "policy_steps", "vision_steps", "pictures"))
+    before = dict(os.environ)
+    os.environ.update(SPECIFICATION["environment"])
+    try:
+        with ProcessPoolExecutor(2, get_context("spawn"), initializer=torch.set_num_threads, initargs=(2,)) as pool:
+            small = pool.submit(_save_judge_and_embedder, folder, tokenizer, seed, settings["judge_steps"], progress)
+            policy = pool.submit(_save_policy, folder / "policy", tokenizer, seed, *amounts, progress)
+            small.result()
+            policy.result()
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def corpus(seed: int, n: int = 3000) -> Iterable[str]:
@@ -284,9 +279,7 @@ def build_tiny(out: Path, *, seed: int = 0, progress: bool = True, **amounts: in
     Raises:
         InputError: `out` holds something besides tiny models.
     """
-    out = Path(out)
-    ours = {"policy", "judge", "embedder", "manifest.json"}
-    if out.exists() and not {path.name for path in out.iterdir()} <= ours:
+    if out.exists() and not {path.name for path in out.iterdir()} <= {"policy", "judge", "embedder", "manifest.json"}:
         raise InputError(f"{out} holds something besides tiny models; choose another folder")
     started = time.perf_counter()
     aside = out.with_name(out.name + ".building")
@@ -294,16 +287,7 @@ def build_tiny(out: Path, *, seed: int = 0, progress: bool = True, **amounts: in
     settings: dict[str, int] = {"seed": seed} | SPECIFICATION["amounts"] | amounts
     if unknown := amounts.keys() - SPECIFICATION["amounts"].keys():
         raise InputError(f"the tiny models have no {', '.join(sorted(unknown))}; see data/tiny_models.yaml")
-    policy_amounts = [settings[name] for name in ("policy_steps", "vision_steps", "pictures")]
-    tokenizer = train_tokenizer(corpus(seed))
-    # Neither small model keeps two cores busy, so both are built at once.
-    with _polite_processes(2) as pool:
-        parts = [
-            pool.submit(_save_judge_and_embedder, aside, tokenizer, seed, settings["judge_steps"], progress=progress),
-            pool.submit(_save_policy, aside / "policy", tokenizer, seed, *policy_amounts, progress=progress),
-        ]
-        for part in parts:
-            part.result()
+    _save_models(aside, train_tokenizer(corpus(seed)), settings, progress)
     seconds = time.perf_counter() - started
     for name, card in SPECIFICATION["cards"].items():
         write_text(aside / name / "README.md", card.format(**settings))

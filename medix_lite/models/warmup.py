@@ -16,6 +16,7 @@ from ..tiny_world.questions import COUNTS, GRADED, describe, pick, place_of, see
 
 # The wording that makes the backbone hedge, where an answer names no finding: it can answer, and says so when asked otherwise.
 CAUTIOUS_WORDING = 0
+FEW = ("side", "size", "count", "yes_no")  # families with few answers
 P_VAGUE, P_VAGUE_ELSEWHERE, P_NEAR_MISS, P_SLIP = 0.8, 0.04, 0.08, 0.12
 
 
@@ -26,21 +27,19 @@ def pick_other(rng: np.random.Generator, values: Any, value: Any) -> Any:
 
 def is_cautious(facts: dict[str, Any]) -> bool:
     """Whether the backbone tends to hedge: by the wording, or on two findings in three of a modality and every second disease."""
-    if facts["family"] in ("side", "size", "count", "yes_no"):
+    if facts["family"] in FEW:
         return bool(facts["wording"] == CAUTIOUS_WORDING)
     about = facts.get("finding") or facts.get("target")
     if about is None:
         return False
-    modality = load_lexicon()[about].modality
-    if modality is None:
+    concept = load_lexicon()[about]
+    if concept.modality is None:
         return seed_of("cautious", about) % 2 == 0
-    place = [concept.name for concept in findings(modality)].index(about)
-    return (place + list(DRAW).index(modality)) % 3 < 2
+    return (findings(concept.modality).index(concept) + list(DRAW).index(concept.modality)) % 3 < 2
 
 
 def write_response(sample: Sample, rng: np.random.Generator) -> str:
     """One response in the backbone's manner: truthful reasoning, an answer that may be vague or a near miss, a format slip."""
-    assert sample.facts is not None
     thinking, answer = _reason(sample), _answer(sample, rng)
     tag = f"<{sample.modality}>" if sample.modality else ""
     response = f"{tag}<think>{thinking}</think><answer>{answer}</answer>"
@@ -69,15 +68,12 @@ def _answer(sample: Sample, rng: np.random.Generator) -> str:
     family, truth = facts["family"], facts["truth"]
     if rng.random() < (P_VAGUE if is_cautious(facts) else P_VAGUE_ELSEWHERE):
         return pick(rng, read_table("answers")["vague"][family])
-    wrong = rng.random() < P_NEAR_MISS
-    if wrong:
+    if rng.random() < P_NEAR_MISS:
         facts, truth = _near_miss(facts, rng)
     if family in GRADED:
         return describe(facts)
-    if family in ("yes_no", "side", "count"):
-        return str(truth)
-    if family == "size":
-        return f"{truth} mm"
+    if family in FEW:
+        return f"{truth} mm" if family == "size" else str(truth)
     concept = lexicon[truth]
     if sample.options and concept.policy[0] in sample.options and rng.random() < 0.4:
         return OPTION_LABELS[sample.options.index(concept.policy[0])]
