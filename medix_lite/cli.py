@@ -7,14 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from .evaluation.files import join_responses, score_file
 from .files import InputError, read_jsonl, write_json
-from .judging.judges import judge_to_file, make_judge
-from .judging.templates import TEMPLATES, reasoning_and_answer
-from .models.load import TINY, load_embedder
 from .profiles import load_profile, parse_pairs, parse_settings
-from .rewards.composite import reward_to_file
-from .samples import read_samples
 
 ABOUT = "The course that teaches open-ended medical RL by running it."
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=ABOUT)
@@ -98,6 +92,8 @@ def build_tiny(
     seed: SeedOption = 0,
 ) -> None:
     """Build the three tiny models from scratch."""
+    from .models.load import TINY
+
     if (out or TINY).exists() and not overwrite:
         raise InputError(f"{out or TINY} exists already; give another folder with --out, or add --overwrite")
     from .models.tiny import build_tiny as build  # slow to import
@@ -138,6 +134,7 @@ def generate(
 ) -> None:
     """Generate responses to a samples file; goes on where an earlier call stopped."""
     from .runs import ask_policy, prepare_device
+    from .samples import read_samples
 
     p = load_profile(profile, parse_settings(settings))
     questions = read_samples(samples)
@@ -160,6 +157,10 @@ def judge(
     template: Annotated[str, typer.Option(help="base, reward (YES or NO), mimic, reasoning (0 to 5); empty: by sample.")] = "",
 ) -> None:
     """Judge the answers of a responses file against their references; goes on where an earlier call stopped."""
+    from .evaluation.files import join_responses
+    from .judging.judges import judge_to_file, make_judge
+    from .judging.templates import TEMPLATES, reasoning_and_answer
+
     if template and template not in TEMPLATES:
         raise InputError(f"unknown template {template!r}; use one of {', '.join(TEMPLATES)}")
     keys, questions, parsed = join_responses(responses, samples)
@@ -177,6 +178,7 @@ def audit_judge(
 ) -> None:
     """Measure a judge against labels: agreement, and false positives and negatives of each kind of candidate."""
     from .judging.audit import audit, judge_pairs, read_pairs
+    from .judging.judges import make_judge
 
     refuse_existing(out)
     labelled = read_pairs(pairs)
@@ -197,6 +199,9 @@ def score(
     out: Annotated[Path | None, typer.Option(help="JSON file to write.")] = None,
 ) -> None:
     """Score a responses file, whoever made it: accuracy with its interval, format, modality, unscored."""
+    from .evaluation.files import score_file
+    from .judging.judges import make_judge
+
     refuse_existing(out)
     scores = score_file(responses, samples, make_judge(judge))
     if out:
@@ -214,6 +219,11 @@ def reward(
     preset: Annotated[str, typer.Option(help="robust or faithful.")] = "robust",
 ) -> None:
     """Compute the composite reward of every response in a file; goes on where an earlier call stopped."""
+    from .evaluation.files import join_responses
+    from .judging.judges import make_judge
+    from .models.load import load_embedder
+    from .rewards.composite import reward_to_file
+
     keys, questions, _ = join_responses(responses, samples)
     indices, texts = [index for _, index in keys], [row["response"] for row in read_jsonl(responses)]
     rewards = reward_to_file(out, questions, texts, indices, make_judge(judge), load_embedder(), preset)

@@ -67,7 +67,8 @@ def gallery(samples: Sequence[Sample], columns: int = 6) -> Figure:
     rows = -(-len(samples) // columns)
     figure, axes = plt.subplots(rows, columns, figsize=(2.1 * columns, 2.9 * rows), squeeze=False, subplot_kw=EMPTY)
     for axis, sample in zip(axes.flat, samples, strict=False):
-        axis.imshow(Image.open(sample.images[0]))
+        with Image.open(sample.images[0]) as picture:
+            axis.imshow(picture)
         axis.set_title(sample.modality, fontsize=8)
         question = textwrap.fill(textwrap.shorten(sample.question, 80, placeholder=" …"), 28)
         axis.text(0.5, -0.04, f"{question}\n→ {sample.reference}", transform=axis.transAxes, ha="center", va="top", fontsize=8)
@@ -167,7 +168,8 @@ def examples(samples: Sequence[Sample], before: Sequence[str], after: Sequence[s
     figure, axes = plt.subplots(len(samples), 2, figsize=size, width_ratios=[1, 5], squeeze=False, subplot_kw=EMPTY)
     for (left, right), sample, old, new, note in zip(axes, samples, before, after, notes, strict=True):
         if sample.images:
-            left.imshow(Image.open(sample.images[0]))
+            with Image.open(sample.images[0]) as picture:
+                left.imshow(picture)
         else:
             left.text(0.5, 0.5, "text only", ha="center", va="center", fontsize=9)
         lines = [f"{sample.question[-110:]}   (reference: {sample.reference})"]

@@ -39,6 +39,8 @@ def find_preset(preset: str | Preset) -> Preset:
     Raises:
         InputError: there is none.
     """
-    if not isinstance(preset, Preset) and preset not in PRESETS:
+    if isinstance(preset, Preset):
+        return preset
+    if preset not in PRESETS:
         raise InputError(f"unknown reward preset {preset!r}; use one of {', '.join(PRESETS)}")
-    return preset if isinstance(preset, Preset) else PRESETS[preset]
+    return PRESETS[preset]

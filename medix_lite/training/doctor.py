@@ -40,9 +40,8 @@ def vitals(rows: Iterable[dict[str, Any]], adapter: Path | None = None) -> dict[
     table, found = list(rows), dict[str, float]()
     if not any("reward" in row for row in table):
         raise InputError("the metrics hold no training step yet; train first")
-    columns = {
-        name: [row[name] for row in table if row.get(name) is not None] for name in dict.fromkeys(k for row in table for k in row)
-    }
+    names = dict.fromkeys(name for row in table for name in row)
+    columns = {name: [row[name] for row in table if row.get(name) is not None] for name in names}
     gap = zip(columns.get("probe/judged_accuracy", ()), columns.get("probe/true_accuracy", ()), strict=False)
     columns["gap"] = [judged - true for judged, true in gap]
     if adapter and (adapter / "adapter_model.safetensors").exists():
