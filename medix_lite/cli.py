@@ -3,6 +3,7 @@
 import os
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import typer
@@ -236,6 +237,9 @@ def reward(
 def doctor(
     run: Annotated[Path | None, typer.Argument(help="Run folder to diagnose; without one the machine is checked.")] = None,
     profile: ProfileOption = "tiny-cpu",
+    source: SourceOption = "phantoms",
+    settings: SettingsOption = "",
+    rehearse: Annotated[bool, typer.Option(help="Train one step on the longest samples, to see that memory suffices.")] = False,
 ) -> None:
     """Say why a run does not learn (exit status 1 if it does not); or check that this machine has what a profile needs."""
     if run:
@@ -246,14 +250,34 @@ def doctor(
             typer.echo(f"{fault.name}: {fault.means}\n  seen: {fault.evidence}\n  do: {fault.change}")
         typer.echo(f"{run}: {f'{len(found)} found, the first may be the cause of the rest' if found else 'healthy'}")
         raise typer.Exit(bool(found))
-    from .runs import environment, preflight
+    from .runs import curated, environment, open_run, preflight
 
-    p = load_profile(profile)
+    p = load_profile(profile, parse_settings(settings))
     preflight(p)
     memory = {f"memory, {part}": where for part, where in p.memory.model_dump().items()}
     for name, value in (environment(p, 0) | memory).items():
         typer.echo(f"{name}: {value}")
+    if rehearse:
+        from .training.grpo import rehearse as rehearse_step  # slow to import
+
+        with TemporaryDirectory() as folder:
+            samples = curated(open_run(Path(folder, "run"), profile, source, settings=settings))["train"]
+            done = rehearse_step(p, samples, Path(folder, "step"))
+        typer.echo("one step on the longest samples: {seconds:.1f} s, {gigabytes:.1f} GB at its peak".format(**done))
+        typer.echo(f"{p.training.steps} steps: {done['minutes']:.0f} minutes at most, the judge not counted")
     typer.echo(f"profile {p.name}: ready")
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="Run folder with a trained adapter.")],
+    out: Annotated[Path, typer.Option(help="Folder to make.")],
+) -> None:
+    """Write a run's adapter, its merged weights and a model card, for PEFT, transformers and vLLM."""
+    from .models.export import export_run  # slow to import
+
+    export_run(run, out)
+    typer.echo(f"{out}: adapter, merged weights and README.md")
 
 
 def refuse_existing(out: Path | None) -> None:

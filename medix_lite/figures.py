@@ -114,6 +114,34 @@ def training_curves(rows: Sequence[dict[str, Any]], probe_n: int, max_tokens: in
     return figure
 
 
+def arm_curves(found: dict[str, Any]) -> Figure:
+    """A panel for each arm of `ablation.run_arms`: what its reward pays and what is true, mean and range over the seeds."""
+    arms = found["arms"]
+    rows = -(-len(arms) // 4)
+    figure, axes = plt.subplots(rows, 4, figsize=(12, 2.9 * rows), sharex=True, sharey=True, squeeze=False)
+    lines = {"reward": ("reward (paid)", LIGHT, "--"), "probe/true_accuracy": ("true accuracy (probe)", DARK, "-")}
+    for axis, (arm, seeds) in zip(axes.flat, arms.items(), strict=False):
+        for key, (label, colour, style) in lines.items():
+            points = [[(row["step"], row[key]) for row in one["curve"] if row.get(key) is not None] for one in seeds]
+            steps = [step for step, _ in points[0]]
+            values = np.array([[value for _, value in some] for some in points])
+            if key == "reward":  # as often as the probe
+                window = max(1, len(steps) // 12)
+                values = np.array([np.convolve(some, np.full(window, 1 / window), "valid") for some in values])
+                steps = steps[window - 1 :]
+            axis.plot(steps, values.mean(0), color=colour, linestyle=style, label=label)
+            axis.fill_between(steps, values.min(0), values.max(0), color=colour, alpha=0.2, linewidth=0)
+        axis.set(title=arm, ylim=(0, 1.02))
+        axis.grid(alpha=0.3)
+    for axis in axes.flat[len(arms) :]:
+        axis.set_visible(False)
+    for axis in axes[-1]:
+        axis.set_xlabel("step")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), frameon=False, ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0))
+    figure.tight_layout()
+    return figure
+
+
 def audit_by_kind(audits: dict[str, dict[str, Any]]) -> Figure:
     """Error rates of judges (from `audit`) by kind of candidate, with 95% intervals: wrong taken for right, right refused."""
     kinds = list(next(iter(audits.values()))["by_kind"])

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from .files import DATA, InputError, write_text
+from .files import DATA, InputError, read_table, write_text
 
 FOLDER = DATA / "profiles"
 
@@ -37,12 +37,22 @@ class DataSizes(Strict):
 class Training(Strict):
     """Settings of the GRPO stage; rates are for LoRA."""
 
-    algorithm: Literal["grpo"] = "grpo"
+    algorithm: str = Field("grpo", description="a preset of `data/grpo.yaml`, whose settings it brings along")
     steps: int = Field(gt=0)
     learning_rate: float = Field(gt=0)
     beta: float = Field(ge=0, description="weight of the KL penalty")
-    epsilon_low: float = 0.2
-    epsilon_high: float = 0.28
+    loss_type: Literal["grpo", "dapo", "dr_grpo"] = Field("grpo", description="how the losses of tokens are averaged")
+    scale_rewards: Literal["group", "batch", "none"] = Field("group", description="whose standard deviation divides advantages")
+    importance_sampling_level: Literal["token", "sequence"] = "token"
+    weighted_kl: bool = Field(True, description="KL times the ratio, whose gradient is then that of the true KL (DeepSeek-V3.2)")
+    epsilon_low: float = Field(0.2, gt=0, description="a ratio is clipped below 1 less this")
+    epsilon_high: float = Field(0.2, gt=0, description="and above 1 plus this")
+    delta: float | None = Field(None, gt=1, description="where advantages are negative, no ratio counts more than this (dual clip)")
+    updates_per_batch: int = Field(1, gt=0, description="optimizer steps for each batch of rollouts")
+    dynamic_sampling: Literal["mean", "std"] | None = Field(None, description="which groups are dropped and drawn anew")
+    max_draws: int = Field(4, gt=0, description="batches of rollouts drawn at most, to replace what was dropped")
+    weight_decay: float = Field(0.01, ge=0)
+    schedule: Literal["linear", "constant"] = Field("linear", description="of the learning rate after the warm-up")
     group_size: int = Field(ge=2)
     prompts_per_step: int = Field(gt=0)
     micro_batch: int | None = Field(None, gt=0, description="responses on the device at once; null: the whole step")
@@ -59,6 +69,8 @@ class Training(Strict):
     def _divides(self) -> "Training":
         if self.micro_batch and (self.group_size * self.prompts_per_step) % self.micro_batch:
             raise ValueError("micro_batch must divide group_size x prompts_per_step")
+        if self.algorithm not in (known := read_table("grpo")["algorithms"]):
+            raise ValueError(f"unknown algorithm {self.algorithm!r}; use one of {', '.join(known)}")
         return self
 
 
@@ -135,7 +147,8 @@ def load_profile(name: str, overrides: dict[str, Any] | None = None) -> Profile:
     """A shipped profile by name, or one of your own by path (`*.yaml`).
 
     Args:
-        overrides: dotted settings to change, such as `{"training.steps": 40}`.
+        overrides: dotted settings to change, such as `{"training.steps": 40}`. `training.algorithm` brings its preset along, which
+            then goes before the profile's own settings; where the profile names the algorithm itself, its own go first.
 
     Raises:
         InputError: unknown name, unreadable file, unknown or invalid setting.
@@ -146,6 +159,9 @@ def load_profile(name: str, overrides: dict[str, Any] | None = None) -> Profile:
         raise InputError(f"unknown profile {name!r}; use one of {', '.join(shipped)}, or the path of a YAML file")
     try:
         fields = yaml.safe_load(path.read_text(encoding="utf-8"))
+        named = (overrides or {}).get("training.algorithm")
+        preset = read_table("grpo")["algorithms"].get(named or fields["training"].get("algorithm", "grpo"), {})
+        fields["training"] = fields["training"] | preset if named else preset | fields["training"]
         for key, value in (overrides or {}).items():
             *parents, last = key.split(".")
             place = fields

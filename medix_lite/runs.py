@@ -170,16 +170,21 @@ def run_embedder(run: Run) -> Any:
     return load_embedder(run.profile.embedder.path, run.profile.embedder.revision)
 
 
+def run_reward(run: Run) -> Any:
+    """The run's composite reward, a reward function for TRL that knows the training samples."""
+    from .rewards.composite import CompositeReward
+
+    questions, p = {s.id: s for s in curated(run)["train"]}, run.profile
+    return CompositeReward(questions, run_judge(run), run_embedder(run), p.reward, p.modality_aliases)
+
+
 def train(run: Run, report: Callable[[dict[str, Any]], None] = lambda row: None) -> dict[str, Any]:
     """Train the run's policy on its training samples with the composite reward; see `training.grpo.train_policy`."""
-    from .rewards.composite import CompositeReward
     from .training.grpo import train_policy
 
     splits = curated(run)
-    p, questions = run.profile, {s.id: s for s in splits["train"]}
-    reward = CompositeReward(questions, run_judge(run), run_embedder(run), p.reward, p.modality_aliases)
-    probe = make_probe(run, splits["probe"])
-    done = train_policy(p, splits["train"], reward, run.folder, seed=run.seed, probe=probe, report=report)
+    how: dict[str, Any] = {"seed": run.seed, "probe": make_probe(run, splits["probe"]), "report": report}
+    done = train_policy(run.profile, splits["train"], run_reward(run), run.folder, **how)
     write_json(run.folder / "training.json", {"seconds": done["seconds"], "steps": done["steps"]})
     return done
 

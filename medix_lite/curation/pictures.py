@@ -24,7 +24,7 @@ HASH_SIDE, HASH_BYTES = 16, 32  # imagehash's perceptual hash of 16 x 16 bits
 THUMBNAIL = 128  # pixels a side, of which the hashes are made
 EXACT_SEARCH = 10_000  # pictures; among more, the nearest are looked for in the likeliest cells only
 NEIGHBOURS, BATCH = 4, 1_000  # nearest pictures to a view, itself among them; pictures at once
-NEAR, NEAR_CROP = 40, 48  # bits of 256 that may differ
+NEAR = 40  # bits of 256 that may differ
 COMPARED, TONES, BLUR, BROAD = 48, 9, 1.2, 0.9  # pixels a side, bends, pixels, share of what JPEG changes
 
 
@@ -135,26 +135,28 @@ def find_copies(pictures: list[tuple[str, bytes]]) -> NDArray[np.int64]:
     whole = np.ascontiguousarray(hashes[:, 0])
     index.train(whole)
     index.add(whole)
-    proposed: set[tuple[int, int, int]] = set()
+    proposed = []  # (outer, inner, view, bits apart)
     for start in range(0, len(hashed), BATCH):
         part = np.ascontiguousarray(hashes[start : start + BATCH]).reshape(-1, HASH_BYTES)
         distances, found = (found.reshape(-1, hashes.shape[1], NEIGHBOURS) for found in index.search(part, NEIGHBOURS))
         own = np.arange(start, start + len(found))
         distances = np.where(found == own[:, None, None], 999, distances)
-        for views, near in ((slice(0, 1), NEAR), (slice(1, None), NEAR_CROP)):
+        for views in (slice(0, 1), slice(1, None)):
             flat = distances[:, views].reshape(len(found), -1)
             best = np.argsort(flat, axis=1, kind="stable")[:, :NEIGHBOURS]
-            rows, places = np.nonzero(np.take_along_axis(flat, best, 1) <= near)
+            rows, places = np.nonzero(np.take_along_axis(flat, best, 1) <= NEAR)
             place = best[rows, places]
             inner = found[:, views].reshape(len(found), -1)[rows, place]
-            proposed |= set(zip(own[rows].tolist(), inner.tolist(), (place // NEIGHBOURS + views.start).tolist(), strict=True))
-    candidates = sorted({(max(a, b), min(a, b), 0) if view == 0 else (a, b, view) for a, b, view in proposed})
+            proposed.append(np.stack([own[rows], inner, place // NEIGHBOURS + views.start, flat[rows, place]], axis=1))
+    pairs = np.concatenate(proposed)
+    pairs[:, :2] = np.where(pairs[:, 2:3] == 0, np.sort(pairs[:, :2])[:, ::-1], pairs[:, :2])
+    pairs = pairs[np.lexsort(pairs.T[[2, 3, 1, 0]])]  # of several views of a pair, the nearest
+    candidates = pairs[np.unique(pairs[:, :2], axis=0, return_index=True)[1]]
     paths = [pictures[number][0] for number in hashed]
-    inners, outers, seen = [paths[b] for _, b, _ in candidates], [paths[a] for a, _, _ in candidates], [v for *_, v in candidates]
+    looked_at = [paths[b] for b in candidates[:, 1]], [paths[a] for a in candidates[:, 0]], candidates[:, 2].tolist()
     with start_processes() if len(candidates) > FEW else nullcontext() as pool:
-        differences = list((partial(pool.map, chunksize=200) if pool else map)(broad_difference, inners, outers, seen))
-    pairs = [(hashed[a], hashed[b]) for (a, b, _), far in zip(candidates, differences, strict=True) if far <= BROAD]
-    return np.array(pairs, np.int64).reshape(-1, 2)
+        differences = list((partial(pool.map, chunksize=200) if pool else map)(broad_difference, *looked_at))
+    return hashed[candidates[np.array(differences, float) <= BROAD, :2]].reshape(-1, 2)
 
 
 def broad_difference(inner: str, outer: str, view: int = 0) -> float:
@@ -163,27 +165,31 @@ def broad_difference(inner: str, outer: str, view: int = 0) -> float:
     A part of the outer one is laid over the inner: its edges by least squares, starting from the whole (view 0) or from one
     of the crops, its tones by a curve, which takes up brightness, contrast and what they cut off. What then differs between
     a picture and its copy is fine; two pictures that only look alike also differ in the broad. So the rest is blurred, and its
-    root mean square divided by that of the same picture after JPEG at quality 50. Calibrated on phantoms of one class
-    (`tests/benchmarks/planted_faults.py` measures what comes of it).
+    root mean square divided by that of the same picture after JPEG at quality 50. Coarse to fine: most pairs are far apart
+    already at half the resolution. Calibrated on phantoms of one class (`tests/benchmarks/planted_faults.py` measures what
+    comes of it).
     """
     one, other = _grey(inner), _grey(outer)
-    side = min(COMPARED, *one.size, *other.size)
-    target = _pixels(one, (0, 0, *one.size), side)
-    fitted, box = _laid_over(target, other, _boxes(*other.size)[view])
-    told = np.minimum(_pixels(_told(one), (0, 0, *one.size), side), _pixels(_told(other), box, side)) > 250
-    told |= told.mean() < 0.1  # too little is left to judge by
-    weight = np.maximum(gaussian_filter(told.astype(np.float32), BLUR), 1e-3)
-
-    def broad(difference: Any) -> float:
-        blurred = gaussian_filter(np.where(told, difference, 0), BLUR) / weight
-        return float(np.sqrt((blurred[told] ** 2).mean()))
-
-    compressed = max(broad(_compressed(picture) - picture) for picture in (fitted, target))
-    return broad(target - fitted) / max(compressed, 0.4)
+    box: tuple[float, ...] = _boxes(*other.size)[view]
+    far = 0.0
+    for finest in (COMPARED // 2, COMPARED):
+        side = min(finest, *one.size, *other.size)
+        target = _pixels(one, (0, 0, *one.size), side)
+        fitted, box = _laid_over(target, other, box)
+        told = np.minimum(_pixels(_told(one), (0, 0, *one.size), side), _pixels(_told(other), box, side)) > 250
+        told |= told.mean() < 0.1  # too little is left to judge by
+        blur = partial(gaussian_filter, sigma=BLUR * side / COMPARED)
+        weight = np.maximum(blur(told.astype(np.float32)), 1e-3)
+        fine = [_compressed(picture) - picture for picture in (fitted, target)]
+        broad = [np.sqrt(((blur(np.where(told, part, 0)) / weight)[told] ** 2).mean()) for part in (target - fitted, *fine)]
+        far = float(broad[0] / max(*broad[1:], 0.4))
+        if far > BROAD:
+            break
+    return far
 
 
 def _laid_over(target: Any, outer: Image.Image, box: tuple[float, ...]) -> tuple[Any, tuple[float, ...]]:
-    """The part of `outer` that best explains `target`, in its tones, and its edges: solves for both by the slopes, three times."""
+    """The part of `outer` that best explains `target`, in its tones, and its edges: solves for both by the slopes, twice."""
     side = len(target)
     along = (np.arange(side) + 0.5) / side
     size = np.array(outer.size, float)
@@ -192,7 +198,7 @@ def _laid_over(target: Any, outer: Image.Image, box: tuple[float, ...]) -> tuple
     down, right = np.gradient(target)
     down, right = down * side / size[1], right * side / size[0]
     edges = [right * (1 - along), down * (1 - along)[:, None], right * along, down * along[:, None]]
-    for _ in range(3):
+    for _ in range(2):
         tones = _tones(_pixels(outer, box, side))
         terms = np.stack([*tones, *edges]).reshape(len(tones) + 4, -1)
         solution = np.linalg.lstsq(terms @ terms.T, terms @ target.ravel(), rcond=1e-6)[0]
@@ -206,7 +212,8 @@ def _laid_over(target: Any, outer: Image.Image, box: tuple[float, ...]) -> tuple
 def _tones(picture: Any) -> NDArray[np.float32]:
     """Tents over the greys of a picture, shape (TONES, side, side): sums of them are curves with bends at its quantiles."""
     knots = np.quantile(picture, np.linspace(0, 1, TONES)) + np.arange(TONES) * 1e-3
-    return np.stack([np.interp(picture, knots, tent) for tent in np.eye(TONES)]).astype(np.float32)
+    place = np.interp(picture, knots, np.arange(TONES)).astype(np.float32)
+    return np.maximum(1 - np.abs(place - np.arange(TONES, dtype=np.float32)[:, None, None]), 0)
 
 
 def _compressed(picture: Any) -> NDArray[np.float32]:

@@ -6,16 +6,21 @@ whose reward is None (its judge failed) takes no part in its group; TRL 1.14.2 d
 """
 
 import shutil
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..evaluation.generate import image_token_ids
-from ..files import InputError, append_jsonl, read_jsonl, read_table, write_jsonl
+from ..files import InputError, append_jsonl, read_jsonl, read_table, write_json, write_jsonl
 from ..profiles import Profile, Training
 from ..responses import build_prompt
 from ..samples import Sample, open_image
+from .trainer import DynamicSampling, trainer_class
 
 LORA_TARGETS = r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
 Probe = Callable[[Any, Any], dict[str, float]]
@@ -39,12 +44,13 @@ def training_rows(samples: Sequence[Sample], profile: Profile) -> Any:
 
 
 def grpo_config(profile: Profile, out: Path, seed: int, processor: Any) -> Any:
-    """The full `GRPOConfig`. On-policy: one optimizer step for each batch of rollouts, so the clip is idle by construction."""
+    """The full `GRPOConfig`. With one optimizer step for each batch of rollouts the clip is idle by construction."""
     from trl import GRPOConfig
 
     t = profile.training
     on_cpu = profile.device == "cpu"
     micro_batch = t.micro_batch or t.group_size * t.prompts_per_step
+    accumulated = t.group_size * t.prompts_per_step // micro_batch
     return GRPOConfig(
         **read_table("grpo")["settings"],
         **{theirs: getattr(t, ours) for theirs, ours in read_table("grpo")["profile"].items()},
@@ -52,7 +58,9 @@ def grpo_config(profile: Profile, out: Path, seed: int, processor: Any) -> Any:
         output_dir=str(out / "checkpoints"),
         **dict.fromkeys(("seed", "data_seed"), seed),
         per_device_train_batch_size=micro_batch,
-        gradient_accumulation_steps=t.group_size * t.prompts_per_step // micro_batch,
+        gradient_accumulation_steps=accumulated,
+        steps_per_generation=accumulated * t.updates_per_batch,
+        save_steps=-(-t.save_every // t.updates_per_batch) * t.updates_per_batch,  # between batches of rollouts, to resume exactly
         max_completion_length=profile.max_new_tokens,
         use_cpu=on_cpu,
         generation_kwargs={"suppress_tokens": image_token_ids(processor)},
@@ -85,7 +93,6 @@ def train_policy(
     Raises:
         InputError: the settings or samples cannot train.
     """
-    import torch
     from transformers import PrinterCallback
 
     adapter, metrics = out / "adapter", out / "metrics.jsonl"
@@ -102,10 +109,8 @@ def train_policy(
     kept = [row for row in rows if row["step"] <= start_step]
     write_jsonl(metrics, kept)
 
-    torch.manual_seed(seed)
-    model, processor, lora = load_for_training(profile, seed)
-    how = {"args": grpo_config(profile, out, seed, processor), "train_dataset": training_rows(samples, profile)}
-    trainer = trainer_class()(model=model, processing_class=processor, reward_funcs=reward_function, peft_config=lora, **how)
+    trainer = make_trainer(profile, samples, reward_function, out, seed)
+    processor = trainer.processing_class
     recorder = make_recorder(metrics, processor, t, probe, report, kept[-1]["seconds"] if kept else 0.0)
     trainer.add_callback(recorder)
     trainer.remove_callback(PrinterCallback)
@@ -116,27 +121,84 @@ def train_policy(
     return {"seconds": round(recorder.seconds, 1), "steps": t.steps, "adapter": str(adapter)}
 
 
-def trainer_class() -> type:
-    """TRL's `GRPOTrainer` with two things added.
+def make_trainer(profile: Profile, samples: Sequence[Sample], reward_function: Callable[..., Any], out: Path, seed: int = 0) -> Any:
+    """The trainer of a run that has not begun, on the policy with a fresh adapter; arguments as for `train_policy`.
 
-    A batch may mix samples with and without pictures: TRL 1.14.2 hands the processor None for a prompt without a picture, which it
-    refuses; an empty list is what it takes. And a server judges while log-probabilities are computed, not after (`overlaps`).
+    Writes `out/trainer.json`: every setting as the backend uses it, and those that it has changed.
+
+    Raises:
+        InputError: the settings do not fit the policy, the samples or the number of processes.
     """
-    from trl import GRPOTrainer
+    import torch
 
-    class MedixGRPOTrainer(GRPOTrainer):
-        def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
-            self._ids = [row["id"] for row in inputs]
-            return super()._generate_and_score_completions(inputs)
+    t = profile.training
+    torch.manual_seed(seed)
+    model, processor, lora = load_for_training(profile, seed)
+    context = getattr(model.config.get_text_config(), "max_position_embeddings", profile.max_new_tokens + 1)
+    if profile.max_new_tokens >= context:
+        raise InputError(f"max_new_tokens {profile.max_new_tokens} fills the policy's context of {context} tokens; lower it")
+    dynamic = DynamicSampling(t.dynamic_sampling, t.max_draws) if t.dynamic_sampling else None
+    config = grpo_config(profile, out, seed, processor)
+    asked = config.to_dict()
+    parts = {"args": config, "train_dataset": training_rows(samples, profile), "model": model, "processing_class": processor}
+    trainer = trainer_class(dynamic)(**parts, reward_funcs=reward_function, peft_config=lora)
+    used = trainer.args.to_dict()
+    changed = {name: {"asked": asked.get(name), "used": value} for name, value in used.items() if value != asked.get(name)}
+    write_json(out / "trainer.json", {"changed_by_backend": changed, "used": used})
+    if dynamic and trainer.accelerator.num_processes > 1:
+        raise InputError("dynamic_sampling works in one process only; set training.dynamic_sampling=null or start one process")
+    return trainer
 
-        def _generate(self, prompts: list[Any]) -> tuple[Any, ...]:
-            *before, images, tool_images = super()._generate(prompts)
-            for reward in self.reward_funcs:
-                if getattr(reward, "overlaps", False):
-                    reward.start(self._ids, before[3])
-            return *before, images and [pictures or [] for pictures in images], tool_images
 
-    return MedixGRPOTrainer
+def rehearse(profile: Profile, samples: Sequence[Sample], out: Path) -> dict[str, float]:
+    """One step as heavy as any, so that too little memory shows at once: the longest questions, responses as long as may be.
+
+    The reward is drawn by lot, so that no judge is needed.
+
+    Returns:
+        `seconds` of the step, `gigabytes` at its peak (of the GPU; on a CPU of the process so far), `minutes` that the profile's
+        steps take at most if all are as heavy, its judge not counted.
+    """
+    import resource
+
+    import torch
+
+    t = profile.training
+    weight = {s.id: sum(p.width * p.height for p in map(open_image, s.images)) // 784 + len(s.question) // 4 for s in samples}
+    heaviest, wanted = sorted(samples, key=lambda s: -weight[s.id]), t.prompts_per_step * t.updates_per_batch
+    heaviest = (heaviest * wanted)[:wanted] if len(heaviest) < wanted else heaviest[:wanted]
+    plain = t.model_copy(update={"steps": t.updates_per_batch, "dynamic_sampling": None, "save_every": t.updates_per_batch + 1})
+    rng = np.random.default_rng(0)
+    lot = lambda completions, **_: rng.random(len(completions)).tolist()  # noqa: E731
+    trainer = make_trainer(profile.model_copy(update={"training": plain}), heaviest, lot, out)
+    trainer.generation_kwargs["min_new_tokens"] = trainer.generation_config.min_new_tokens = profile.max_new_tokens
+    started = time.perf_counter()
+    trainer.train()
+    seconds = (time.perf_counter() - started) / t.updates_per_batch
+    unit = 1 if sys.platform == "darwin" else 1024
+    on_cpu = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    used = torch.cuda.max_memory_allocated() if profile.device == "cuda" else on_cpu
+    return {"seconds": seconds, "gigabytes": used / 1e9, "minutes": seconds * t.steps / 60}
+
+
+def next_batch(trainer: Any) -> dict[str, Any]:
+    """Rollouts of the next prompts with their advantages, as the trainer's loss takes them."""
+    trainer.model.train()
+    trainer.current_gradient_accumulation_steps = trainer.args.gradient_accumulation_steps
+    batch: dict[str, Any] = trainer._prepare_inputs(next(iter(trainer.get_train_dataloader())))
+    return batch
+
+
+def token_logps(trainer: Any, batch: dict[str, Any]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Log-probabilities of a batch's response tokens under the policy as it is, and which count; each (responses, tokens)."""
+    import torch
+
+    ids, masks = (torch.cat([batch[f"prompt_{kind}"], batch[f"completion_{kind}"]], 1) for kind in ("ids", "mask"))
+    pictures = {k: batch[k] for k in ("pixel_values", "image_grid_thw", "num_images", "mm_token_type_ids") if k in batch}
+    tokens = batch["completion_ids"].size(1)
+    with torch.no_grad():
+        logps = trainer._get_per_token_logps_and_entropies(trainer.model, ids, masks, tokens, **pictures)[0]
+    return logps.double().cpu().numpy(), batch["completion_mask"].bool().cpu().numpy()
 
 
 def load_for_training(profile: Profile, seed: int) -> tuple[Any, Any, Any]:
@@ -171,7 +233,7 @@ def make_recorder(metrics: Path, processor: Any, settings: Training, probe: Prob
                 self._write({"step": 0} | self._probe(model))
 
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, model: Any = None, **_: Any) -> None:
-            if not logs or "reward" not in logs:
+            if not logs or "loss" not in logs:
                 return
             row = {"step": state.global_step} | {ours: logs[theirs] for theirs, ours in logged.items() if theirs in logs}
             row |= {name: value for name, value in logs.items() if name.startswith("signal/")}

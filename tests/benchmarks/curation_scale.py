@@ -4,10 +4,12 @@
 
 The rows are Parquet in the authors' schema. Thirteen pictures are made from each phantom, turned, cropped and made noisy anew, so
 that they are different but of few kinds, at every size alike: a hard case for the search for copies. Each size runs in a process
-of its own; making the rows is not timed. Prints seconds and peak memory for each size, and last what ten times the rows cost.
+of its own; making the rows is not timed. Prints seconds and peak memory for each size, what ten times the rows cost from each
+size to the next, and last from the smallest to the largest.
 """
 
 import io
+import itertools
 import json
 import math
 import subprocess
@@ -87,9 +89,14 @@ def main(sizes: list[int]) -> None:
         one = found[n]
         assert one["in"] == n
         print(f"{n:7} rows: {one['seconds']:6.1f} s, peak {one['mib']:5.0f} MiB, {one['kept']} kept", flush=True)
-    small, large = min(sizes), max(sizes)
-    growth = math.log(found[large]["seconds"] / found[small]["seconds"]) / math.log(large / small) if large > small else 1
-    print(f"ten times the rows: {10**growth:.1f}x the time")
+
+    def growth(small: int, large: int) -> float:
+        return 10 ** (math.log(found[large]["seconds"] / found[small]["seconds"]) / math.log(large / small))
+
+    for small, large in itertools.pairwise(sizes):
+        print(f"from {small} to {large}: {growth(small, large):.1f}x for ten times the rows")
+    if len(sizes) > 1:
+        print(f"ten times the rows: {growth(min(sizes), max(sizes)):.1f}x the time")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,140 @@
+"""Which signals matter? In: a run, and the arms of `data/arms.yaml`. Out: what each arm's reward paid, and what was true.
+
+Every arm trains the same frozen base on the same questions in the same order; only what it is paid for differs. The oracle
+measures afterwards, and beside training on the probe.
+"""
+
+import random
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .evaluation.score import truths
+from .evaluation.statistics import bootstrap, paired_difference
+from .files import InputError, read_json, read_jsonl, read_table, write_json
+from .judging.judges import Judge, judge_answers
+from .judging.verdicts import Verdict, decide_exact, rule_verdict
+from .responses import parse_response
+from .rewards.composite import CompositeReward
+from .rewards.presets import PUBLISHED_WEIGHTS, find_preset
+from .rewards.signals import format_signal
+from .runs import Run, ask_policy, curated, make_probe, run_embedder, run_judge
+from .samples import Sample
+from .text import normalise
+from .tiny_world.oracle import check_reasoning
+
+CONTRADICTS = "answer contradicts the reasoning"
+
+
+def exact_judge(sample: Sample, answer: str, template_id: str) -> Verdict:
+    """YES for the very words of an accepted reference, else NO: the reward of tasks with one right string."""
+    return rule_verdict(sample, decide_exact(sample, answer) or "NO", "exact", template_id)
+
+
+def mentions_judge(sample: Sample, answer: str, template_id: str) -> Verdict:
+    """YES where a reference is mentioned anywhere, whatever is said beside it: a judge that invites lists."""
+    text, *references = (" ".join(["", *re.findall(r"\w+", normalise(t)), ""]) for t in (answer, *sample.accepted()))
+    right = any(reference in text for reference in references)
+    return rule_verdict(sample, "YES" if right else "NO", "lexicon", template_id)
+
+
+WEAK: dict[str, Callable[[Sample, str, str], Verdict]] = {"exact": exact_judge, "mentions": mentions_judge}
+
+
+def arm_reward(run: Run, arm: str, seed: int) -> Any:
+    """The reward function of an arm, for TRL.
+
+    Raises:
+        InputError: there is no such arm.
+    """
+    if arm not in (arms := read_table("arms")):
+        raise InputError(f"unknown arm {arm!r}; use one of {', '.join(arms)}")
+    how = arms[arm]
+    if how.get("weights") == {}:
+        lot = random.Random(seed)
+        return lambda prompts, completions, **_: [lot.random() for _ in completions]
+    weights = dict.fromkeys(PUBLISHED_WEIGHTS, 0.0) | how["weights"] if "weights" in how else PUBLISHED_WEIGHTS
+    rules = WEAK.get(how.get("judge", ""))
+    judge = Judge(arm, rules=rules, judge_id=how["judge"]) if rules else run_judge(run)
+    questions = {s.id: s for s in curated(run)["train"]}
+    return CompositeReward(questions, judge, run_embedder(run), replace(find_preset(run.profile.reward), name=arm, weights=weights))
+
+
+def measure_policy(run: Run, adapter: Path | None, out: Path) -> dict[str, Any]:
+    """Greedy answers to the run's test questions and what they are worth; arrays with one number a question.
+
+    Returns:
+        `true`, `judged` (by the run's own judge), `format`, `reasoning` (1 where nothing false is claimed in it) and `consistent`
+        (1 where the answer does not contradict it), and `words`, the length of the answers.
+    """
+    samples = curated(run)["test"]
+    rows = ask_policy(run.profile, samples, out, adapter=adapter, task="phantoms", seed=run.seed)
+    responses = [parse_response(row["response"], has_image=s.has_image) for s, row in zip(samples, rows, strict=True)]
+    judged = [v.score for v in judge_answers(run_judge(run), samples, [r.answer for r in responses])]
+    faults = [check_reasoning(s.facts or {}, r.thinking, r.answer) for s, r in zip(samples, responses, strict=True)]
+    return {
+        "true": [t.score if t else None for t in truths(samples, responses)],
+        "judged": judged,
+        "format": [format_signal(r) for r in responses],
+        "reasoning": [float(not set(some) - {CONTRADICTS}) for some in faults],
+        "consistent": [float(CONTRADICTS not in some) for some in faults],
+        "words": [float(len((r.answer or "").split())) for r in responses],
+    }
+
+
+def run_arms(run: Run, arms: Iterable[str], seeds: Iterable[int], report: Callable[[str], None] = print) -> dict[str, Any]:
+    """Train and measure every arm with every seed below `run.folder/arms`; what is done already is read back.
+
+    Returns:
+        `{"base": measured, "arms": {arm: [{"seed", "seconds", "curve", measured...}, ...]}}`: `measured` as from `measure_policy`,
+        `curve` the rows of the metrics with step, reward and probe.
+
+    Raises:
+        InputError: the run is not on phantoms, whose truth is known, or an arm is unknown.
+    """
+    from .training.grpo import train_policy
+
+    if not run.on_phantoms:
+        raise InputError("the ablation needs the truth, so it runs on phantoms only")
+    splits, folder = curated(run), run.folder / "arms"
+    base = measure_policy(run, None, folder / "base.jsonl")
+    found: dict[str, Any] = {"base": base, "arms": {}}
+    for arm in arms:
+        for seed in seeds:
+            place = folder / f"{arm.replace(' ', '-')}-{seed}"
+            if not (place / "measured.json").exists():
+                how: dict[str, Any] = {"seed": seed, "probe": make_probe(run, splits["probe"])}
+                done = train_policy(run.profile, splits["train"], arm_reward(run, arm, seed), place, **how)
+                measured = measure_policy(run, place / "adapter", place / "responses.jsonl")
+                names = ("step", "reward", "probe/true_accuracy", "probe/judged_accuracy")
+                curve = [{name: row[name] for name in names if name in row} for row in read_jsonl(place / "metrics.jsonl")]
+                write_json(place / "measured.json", {"seed": seed, "seconds": done["seconds"], "curve": curve} | measured)
+            found["arms"].setdefault(arm, []).append(read_json(place / "measured.json"))
+            gain = paired_difference(found["arms"][arm][-1]["true"], base["true"])
+            report(f"{arm}, seed {seed}: true accuracy {np.mean(found['arms'][arm][-1]['true']):.3f}, gain {gain['value']:+.3f}")
+    return found
+
+
+def compare_arms(found: dict[str, Any], reference: str = "composite") -> dict[str, dict[str, Any]]:
+    """A row for each arm: means over questions and seeds with 95% intervals, gain on the base, and what `reference` has more.
+
+    Questions are resampled with all their seeds together.
+    """
+
+    def mean_over_seeds(arm: str, name: str) -> Any:
+        return np.mean([np.array(one[name], float) for one in found["arms"][arm]], axis=0)
+
+    def row(arm: str) -> dict[str, Any]:
+        part: dict[str, Any] = {name: bootstrap(mean_over_seeds(arm, name)) for name in found["base"]}
+        part["gain"] = paired_difference(mean_over_seeds(arm, "true"), np.array(found["base"]["true"], float))
+        part["worst_seed"] = round(min(float(np.mean(one["true"])) for one in found["arms"][arm]), 4)
+        if reference in found["arms"] and arm != reference:
+            part[f"{reference} ahead by"] = paired_difference(mean_over_seeds(reference, "true"), mean_over_seeds(arm, "true"))
+        return part
+
+    base = {name: bootstrap(values) for name, values in found["base"].items()}
+    return {"base": base} | {arm: row(arm) for arm in found["arms"]}

@@ -1,0 +1,46 @@
+"""Export. In: a run with a trained adapter. Out: the adapter, merged weights, and a card that says what they can and cannot do."""
+
+import shutil
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader
+
+from ..files import InputError, read_json, write_json, write_text
+from ..profiles import load_profile
+from .load import load_policy, policy_revision
+
+NOTICE = "Research and education only, not for clinical use."
+
+
+def export_run(run: Path, out: Path) -> None:
+    """Write `out/adapter` (for PEFT), `out/merged` (for transformers and vLLM; safetensors) and `out/README.md`.
+
+    `out` appears when everything in it is whole.
+
+    Raises:
+        InputError: the run is not there or has no adapter, its base has changed since, or `out` exists.
+    """
+    if not (run / "run.json").exists():
+        raise InputError(f"{run} is not a run folder; give one that `medix-lite run` or `train` made")
+    if not (run / "adapter" / "adapter_model.safetensors").exists():
+        raise InputError(f"{run} has no trained adapter yet; finish its training first")
+    if out.exists():
+        raise InputError(f"{out} exists already; choose another folder")
+    profile, made_with = load_profile(str(run / "profile.yaml")), read_json(run / "run.json")
+    policy = profile.policy
+    if policy_revision(policy.path, policy.revision) != made_with["policy"]:
+        raise InputError(f"the adapter of {run} was trained on other weights of {policy.path} than are there now; restore them")
+    part = out.with_name(f".{out.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    model, processor = load_policy(policy.path, revision=policy.revision, adapter=run / "adapter", dtype=policy.dtype)
+    model.merge_and_unload(safe_merge=True).save_pretrained(part / "merged")
+    processor.save_pretrained(part / "merged")
+    shutil.copytree(run / "adapter", part / "adapter", ignore=shutil.ignore_patterns("training_args.bin", "README.md"))
+    config = read_json(part / "adapter" / "adapter_config.json")  # names the base by its place on this machine
+    base = {"base_model_name_or_path": policy.path, "revision": policy.revision}
+    write_json(part / "adapter" / "adapter_config.json", config | base)
+    results = read_json(run / "results.json") if (run / "results.json").exists() else None
+    page = Environment(loader=PackageLoader("medix_lite", "."), trim_blocks=True, lstrip_blocks=True, autoescape=False)
+    facts = {"profile": profile, "run": made_with, "results": results, "notice": NOTICE, "tiny": policy.path.startswith("tiny:")}
+    write_text(part / "README.md", page.get_template("model.md.j2").render(**facts))
+    part.rename(out)

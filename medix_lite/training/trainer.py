@@ -1,0 +1,114 @@
+"""TRL's `GRPOTrainer` and what it lacks. In: rows with id, prompt and images. Out: completions with rewards and advantages."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Row = dict[str, Any]
+
+
+class DynamicSampling(NamedTuple):
+    """How groups that cannot teach are replaced (DAPO, Yu et al. 2025).
+
+    Attributes:
+        by: `mean` keeps groups whose mean reward lies inside (0.01, 0.99), as MediX-R1 does; `std` those whose rewards differ.
+            The two part where a group of equal rewards has neither all nor nothing: `mean` keeps it and it teaches nothing.
+        most: batches drawn at most; what is missing then is filled up with groups that were dropped.
+    """
+
+    by: str
+    most: int
+
+
+def teaches(rewards: NDArray[np.floating[Any]], by: str) -> NDArray[np.bool_]:
+    """Which groups are kept.
+
+    Args:
+        rewards: shape (groups, group size), NaN where a completion could not be scored.
+        by: `mean` or `std`.
+
+    Returns:
+        shape (groups,); a group with fewer than two scored completions is never kept.
+    """
+    scored = ~np.isnan(rewards)
+    count = np.maximum(scored.sum(1), 1)
+    mean = np.where(scored, rewards, 0).sum(1) / count
+    spread = np.where(scored, np.abs(rewards - mean[:, None]), 0).max(1)
+    return (scored.sum(1) > 1) & ((mean > 0.01) & (mean < 0.99) if by == "mean" else spread > 1e-6)
+
+
+def trainer_class(dynamic: DynamicSampling | None = None) -> type:
+    """TRL's `GRPOTrainer` with three things added.
+
+    A batch may mix samples with and without pictures: TRL 1.14.2 hands the processor None for a prompt without a picture, which it
+    refuses; an empty list is what it takes. A server judges while log-probabilities are computed, not after (`overlaps`). And
+    groups that cannot teach are dropped and drawn anew (`dynamic`), before any log-probability is computed for them.
+    """
+    from trl import GRPOTrainer
+    from trl.data_utils import prepare_multimodal_messages
+
+    class MedixGRPOTrainer(GRPOTrainer):
+        _drawn: tuple[tuple[Any, ...], Any] | None = None  # what `_generate` and `_calculate_rewards` yield, made already
+
+        def _generate_and_score_completions(self, inputs: list[Row]) -> dict[str, Any]:
+            if dynamic and self.model.training:
+                inputs = self._draw(inputs, dynamic)
+            self._ids = [row["id"] for row in inputs]
+            return super()._generate_and_score_completions(inputs)
+
+        def _generate(self, prompts: list[Any]) -> tuple[Any, ...]:
+            if self._drawn:
+                return self._drawn[0]
+            *before, images, tool_images = super()._generate(prompts)
+            for reward in self.reward_funcs:
+                if getattr(reward, "overlaps", False):
+                    reward.start(self._ids, before[3])
+            return *before, images and [pictures or [] for pictures in images], tool_images
+
+        def _calculate_rewards(self, inputs: list[Row], prompts: Any, completions: Any, completion_ids: Any) -> Any:
+            if self._drawn:
+                (_, rewards), self._drawn = self._drawn, None
+                return rewards
+            return super()._calculate_rewards(inputs, prompts, completions, completion_ids)
+
+        def _draw(self, inputs: list[Row], how: DynamicSampling) -> list[Row]:
+            """Roll out batch after batch until enough groups are kept; returns their rows and leaves the rest in `_drawn`."""
+            import torch
+
+            size = self.num_generations
+            wanted, groups = len(inputs) // size, list[tuple[bool, slice, int]]()
+            drawn: list[tuple[list[Row], tuple[Any, ...], Any]] = []
+            rows = inputs
+            while True:
+                self._ids = [row["id"] for row in rows]
+                prompts = [prepare_multimodal_messages(row["prompt"], images=row["images"]) for row in rows]
+                made = self._generate(prompts)
+                rewards = self._calculate_rewards(rows, prompts, made[3], made[1])
+                kept = teaches(rewards[:, 0].double().cpu().numpy().reshape(-1, size), how.by)
+                groups += [(bool(keep), slice(g * size, (g + 1) * size), len(drawn)) for g, keep in enumerate(kept)]
+                drawn.append((rows, made, rewards))
+                missing = wanted - sum(keep for keep, *_ in groups)
+                if missing <= 0 or len(drawn) == how.most:
+                    break
+                # The same draws in a resumed run: they hang on seed, step and number only.
+                rng = np.random.default_rng([self.args.seed, self.state.global_step, len(drawn)])
+                chosen = rng.choice(len(self.train_dataset), min(missing, len(self.train_dataset)), replace=False)
+                rows = [row for place in chosen.tolist() for row in [self.train_dataset[place]] * size]
+            self._metrics["train"]["dropped_groups"].append(sum(not keep for keep, *_ in groups) / len(groups))
+            self._metrics["train"]["draws"].append(float(len(drawn)))
+            chosen_groups = sorted(groups, key=lambda group: not group[0])[:wanted]
+
+            def joined(part: int) -> list[Any] | None:
+                parts = [drawn[batch][1][part] for _, _, batch in chosen_groups]
+                if all(values is None for values in parts):
+                    return None
+                own = zip(parts, chosen_groups, strict=True)
+                return [value for values, (_, place, _) in own for value in ([[]] * size if values is None else values[place])]
+
+            # prompt ids, completion ids, tool mask, completions, log-probabilities; extra fields; images, images of tools
+            made = *(joined(part) for part in range(5)), {}, joined(6), []
+            self._drawn = made, torch.cat([drawn[batch][2][place] for _, place, batch in chosen_groups])
+            return [row for _, place, batch in chosen_groups for row in drawn[batch][0][place]]
+
+    return MedixGRPOTrainer

@@ -1,0 +1,84 @@
+"""The arms of the reward ablation: what each pays for, and that only this differs."""
+
+import pytest
+
+from medix_lite import figures, runs
+from medix_lite.ablation import arm_reward, compare_arms, exact_judge, mentions_judge, run_arms
+from medix_lite.files import InputError, read_jsonl, read_table
+from medix_lite.samples import Sample
+
+SMALL = "training.steps=2,training.prompts_per_step=2,training.group_size=4,training.probe_every=2,data.train=16,data.probe=4"
+SAMPLE = Sample(id="a", question="What is seen?", reference="pleural effusion", references=["effusion"], source="mine")
+
+
+@pytest.mark.parametrize(
+    ("answer", "exact", "mentions"),
+    [
+        ("Pleural effusion.", "YES", "YES"),
+        ("effusion", "YES", "YES"),
+        ("an effusion on the left", "NO", "YES"),
+        ("no effusion", "NO", "YES"),
+        ("pneumonia, effusion, nodule, fracture", "NO", "YES"),
+        ("effusions", "NO", "NO"),
+        ("", "NO", "NO"),
+    ],
+)
+def test_weak_judges(answer, exact, mentions):
+    assert exact_judge(SAMPLE, answer, "t").verdict == exact
+    assert mentions_judge(SAMPLE, answer, "t").verdict == mentions
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return runs.open_run(tmp_path_factory.mktemp("arms") / "run", settings=f"{SMALL},data.test=8")
+
+
+def test_each_arm_pays_for_what_it_says(run):
+    """One right answer that is badly formed, one well formed and wrong, one that only mentions the reference."""
+    sample = next(s for s in runs.curated(run)["train"] if s.images and not s.options and s.facts["family"] == "finding")
+    other = "glioma" if "glioma" not in sample.accepted() else "pneumothorax"
+    tag = f"<{sample.modality}>"
+    texts = [
+        f"<answer>{sample.reference}</answer>",
+        f"{tag}<think>I see it.</think><answer>{other}</answer>",
+        f"{tag}<think>I see it.</think><answer>not {sample.reference}</answer>",
+    ]
+
+    def paid(arm):
+        return [round(value, 3) for value in arm_reward(run, arm, 0)(None, texts, id=[sample.id] * 3)]
+
+    assert paid("judge only") == [1, 0, 0]
+    assert paid("exact match") == [1, 0, 0]
+    assert paid("weak judge") == [1, 0, 1]
+    assert paid("format only") == [0, 1, 1]
+    assert paid("embedding only") == [1, 0, 0]
+    assert paid("both") == [1, 0, 0]
+    assert paid("composite") == [0.855, 0.145, 0.145]
+    assert len(set(paid("random"))) == 3
+    assert set(read_table("arms")) >= {"composite", "judge only", "embedding only", "both", "exact match", "format only", "random"}
+    with pytest.raises(InputError, match="unknown arm 'none'"):
+        arm_reward(run, "none", 0)
+
+
+@pytest.mark.slow
+def test_arms_are_trained_measured_and_compared(run):
+    told = []
+    found = run_arms(run, ["composite", "random"], [0, 1], told.append)
+    assert len(told) == 4
+    table = compare_arms(found)
+    assert set(table) == {"base", "composite", "random"}
+    assert table["composite"]["true"]["n"] == 8
+    assert table["random"]["composite ahead by"]["value"] is not None
+    for name in ("reasoning", "consistent", "format", "judged", "words", "gain"):
+        assert table["composite"][name]["value"] is not None, name
+    before = (run.folder / "arms" / "composite-1" / "metrics.jsonl").stat().st_mtime_ns
+    again = run_arms(run, ["composite", "random"], [0, 1], told.append)
+    assert again == found, "what is done is read back"
+    assert (run.folder / "arms" / "composite-1" / "metrics.jsonl").stat().st_mtime_ns == before
+    first = [read_jsonl(run.folder / "arms" / f"{arm}-0" / "metrics.jsonl")[0] for arm in ("composite", "random")]
+    assert first[0]["probe/true_accuracy"] == first[1]["probe/true_accuracy"], "all arms start from the same base"
+    figures.save(figures.arm_curves(found), run.folder / "arms.png")
+    assert (run.folder / "arms.png").stat().st_size > 10_000
+    bccd = run._replace(source="folder:x")
+    with pytest.raises(InputError, match="phantoms only"):
+        run_arms(bccd, ["composite"], [0])
