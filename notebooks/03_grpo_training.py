@@ -224,8 +224,8 @@ consult(patient)
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# Every response is cut off at eight tokens, long before its answer (`truncated` is 1): the format is never right, nothing is judged
-# right, and no group has anything to choose from. Raise `max_new_tokens`.
+# Nearly every response is cut off at eight tokens, long before its answer (`truncated`): the format is never right, hardly anything is
+# judged right, and most groups have nothing to choose from (`zero_variance_groups`). Raise `max_new_tokens`.
 # </details>
 #
 # ## Exercise 2: a judge that fails
