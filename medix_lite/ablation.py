@@ -4,10 +4,10 @@ Every arm trains the same frozen base on the same questions in the same order; o
 measures afterwards, and beside training on the probe.
 """
 
-import random
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,12 @@ def mentions_judge(sample: Sample, answer: str, template_id: str) -> Verdict:
 WEAK: dict[str, Callable[[Sample, str, str], Verdict]] = {"exact": exact_judge, "mentions": mentions_judge}
 
 
+def draw_lots(seed: int, prompts: Any, completions: list[Any], trainer_state: Any = None, **_: Any) -> list[float]:
+    """A reward for each completion that hangs on seed and step only, so that a resumed run draws the same."""
+    rng = np.random.default_rng([seed, trainer_state.global_step if trainer_state else 0])
+    return [float(value) for value in rng.random(len(completions))]
+
+
 def arm_reward(run: Run, arm: str, seed: int) -> Any:
     """The reward function of an arm, for TRL.
 
@@ -55,13 +61,14 @@ def arm_reward(run: Run, arm: str, seed: int) -> Any:
         raise InputError(f"unknown arm {arm!r}; use one of {', '.join(arms)}")
     how = arms[arm]
     if how.get("weights") == {}:
-        lot = random.Random(seed)
-        return lambda prompts, completions, **_: [lot.random() for _ in completions]
+        return partial(draw_lots, seed)
     weights = dict.fromkeys(PUBLISHED_WEIGHTS, 0.0) | how["weights"] if "weights" in how else PUBLISHED_WEIGHTS
     rules = WEAK.get(how.get("judge", ""))
     judge = Judge(arm, rules=rules, judge_id=how["judge"]) if rules else run_judge(run)
+    preset = replace(find_preset(run.profile.reward), name=arm, weights=weights)
+    preset = replace(preset, tiers=True) if rules else preset  # else the preset would put rules of its own before these
     questions = {s.id: s for s in curated(run)["train"]}
-    return CompositeReward(questions, judge, run_embedder(run), replace(find_preset(run.profile.reward), name=arm, weights=weights))
+    return CompositeReward(questions, judge, run_embedder(run), preset, run.profile.modality_aliases)
 
 
 def measure_policy(run: Run, adapter: Path | None, out: Path) -> dict[str, Any]:

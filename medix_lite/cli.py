@@ -115,9 +115,12 @@ def train(
     """Train an adapter with GRPO; an interrupted run goes on from its last checkpoint."""
     from . import runs
 
+    rewards: list[float] = []
+
     def report(row: dict[str, Any]) -> None:
-        if row["step"] % 10 == 0 and row.get("reward") is not None:
-            typer.echo(f"step {row['step']}: reward {row['reward']:.3f}, {row['seconds']:.0f} s", err=True)
+        rewards.extend([row["reward"]] if row.get("reward") is not None else [])  # a step may learn from earlier rollouts
+        if row["step"] % 10 == 0 and rewards:
+            typer.echo(f"step {row['step']}: reward {rewards[-1]:.3f}, {row['seconds']:.0f} s", err=True)
 
     done = runs.train(runs.open_run(out, profile, source, seed, judge, settings), report)
     typer.echo(f"{done['steps']} steps in {done['seconds']} s: {done['adapter']}")
@@ -264,7 +267,8 @@ def doctor(
             samples = curated(open_run(Path(folder, "run"), profile, source, settings=settings))["train"]
             done = rehearse_step(p, samples, Path(folder, "step"))
         typer.echo("one step on the longest samples: {seconds:.1f} s, {gigabytes:.1f} GB at its peak".format(**done))
-        typer.echo(f"{p.training.steps} steps: {done['minutes']:.0f} minutes at most, the judge not counted")
+        rest = "judge, probes and groups that are drawn anew come on top"
+        typer.echo(f"{p.training.steps} steps: {done['minutes']:.0f} minutes if all are as heavy; {rest}")
     typer.echo(f"profile {p.name}: ready")
 
 

@@ -52,10 +52,10 @@ class Training(Strict):
     dynamic_sampling: Literal["mean", "std"] | None = Field(None, description="which groups are dropped and drawn anew")
     max_draws: int = Field(4, gt=0, description="batches of rollouts drawn at most, to replace what was dropped")
     weight_decay: float = Field(0.01, ge=0)
-    schedule: Literal["linear", "constant"] = Field("linear", description="of the learning rate after the warm-up")
+    schedule: Literal["linear", "constant_with_warmup"] = Field("linear", description="of the learning rate after the warm-up")
     group_size: int = Field(ge=2)
     prompts_per_step: int = Field(gt=0)
-    micro_batch: int | None = Field(None, gt=0, description="responses on the device at once; null: the whole step")
+    micro_batch: int | None = Field(None, gt=0, description="responses in a pass with gradients; null: the whole step")
     temperature: float = 1.0
     max_grad_norm: float = 1.0
     lora_rank: int = Field(gt=0)
@@ -159,9 +159,12 @@ def load_profile(name: str, overrides: dict[str, Any] | None = None) -> Profile:
         raise InputError(f"unknown profile {name!r}; use one of {', '.join(shipped)}, or the path of a YAML file")
     try:
         fields = yaml.safe_load(path.read_text(encoding="utf-8"))
-        named = (overrides or {}).get("training.algorithm")
-        preset = read_table("grpo")["algorithms"].get(named or fields["training"].get("algorithm", "grpo"), {})
-        fields["training"] = fields["training"] | preset if named else preset | fields["training"]
+        presets, training = read_table("grpo")["algorithms"], fields["training"]
+        own = training.get("algorithm", "grpo")
+        if (named := (overrides or {}).get("training.algorithm", own)) == own:
+            fields["training"] = presets.get(own, {}) | training
+        else:  # what the profile's own preset has set goes with it
+            fields["training"] = {k: v for k, v in training.items() if k not in presets.get(own, {})} | presets.get(named, {})
         for key, value in (overrides or {}).items():
             *parents, last = key.split(".")
             place = fields
@@ -179,7 +182,7 @@ def load_profile(name: str, overrides: dict[str, Any] | None = None) -> Profile:
         raise InputError(f"profile {path}: setting {setting!r}: {first['msg']}") from error
     except KeyError as error:
         raise InputError(f"profile {name!r} has no setting {error.args[0]!r}; see {path}") from error
-    except (OSError, yaml.YAMLError, TypeError) as error:
+    except (OSError, yaml.YAMLError, TypeError, AttributeError) as error:
         raise InputError(f"cannot read profile {path}: {str(error).splitlines()[0]}") from error
 
 

@@ -127,7 +127,9 @@ of_each_token = -np.minimum(ratio * A, clipped * A) + t.beta * kl * ratio
 by_hand = ((of_each_token * counted).sum(1) / counted.sum(1)).mean()
 batch["old_per_token_logps"] = torch.as_tensor(old, device=batch["advantages"].device, dtype=torch.float32)
 print(f"by hand {by_hand:+.6f}, TRL {float(trainer.compute_loss(trainer.model, batch)):+.6f}")
-print(f"ratios from {ratio[counted].min():.3f} to {ratio[counted].max():.3f}, clipped: {(ratio != clipped)[counted].mean():.1%}")
+print(
+    f"ratios from {ratio[counted].min():.3f} to {ratio[counted].max():.3f}, outside the clip's range: {(ratio != clipped)[counted].mean():.1%}"
+)
 del trainer, batch
 
 # %% [markdown]
@@ -189,7 +191,7 @@ for key in ("reward", "zero_variance_groups", "entropy", "truncated"):
 
 # %% [markdown]
 # `zero_variance_groups` is the share of groups that taught nothing, because all their responses earned the same. It grows as the
-# policy gets better: late steps are mostly wasted on questions it already answers. That is what DAPO's dynamic sampling is for.
+# policy gets better: late steps spend more and more on questions it already answers. That is what DAPO's dynamic sampling is for.
 #
 # ## 7. The doctor
 # Most runs that fail do so in one of a few ways, and the metrics tell which. `medix-lite doctor RUN` holds them against
@@ -240,7 +242,7 @@ print("your turn:", with_null)
 # <details><summary>Solution</summary>
 #
 # <code>(with_null - np.nanmean(with_null)) / (np.nanstd(with_null, ddof=1) + 1e-4)</code> gives 1.15, -0.58, -0.58 and nothing for the
-# fourth. With 0 in its place: 1.49, -0.39, -0.39, -0.71. The response that nobody judged would have been punished most.
+# fourth. With 0 in its place: 1.48, -0.39, -0.39, -0.71. The response that nobody judged would have been punished most.
 # </details>
 #
 # ## What you learned

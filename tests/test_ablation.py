@@ -56,6 +56,10 @@ def test_each_arm_pays_for_what_it_says(run):
     assert paid("composite") == [0.855, 0.145, 0.145]
     assert len(set(paid("random"))) == 3
     assert set(read_table("arms")) >= {"composite", "judge only", "embedding only", "both", "exact match", "format only", "random"}
+    faithful = run._replace(profile=run.profile.model_copy(update={"reward": "faithful"}))
+    assert arm_reward(faithful, "weak judge", 0)(None, texts, id=[sample.id] * 3) == [1, 0, 1], (
+        "no rules of the preset before its own"
+    )
     with pytest.raises(InputError, match="unknown arm 'none'"):
         arm_reward(run, "none", 0)
 

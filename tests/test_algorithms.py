@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from medix_lite.files import InputError, read_jsonl, read_table
-from medix_lite.profiles import load_profile
+from medix_lite.profiles import load_profile, save_profile
 from medix_lite.samples import open_image
 from medix_lite.tiny_world.questions import make_samples
 from medix_lite.training import grpo
@@ -179,13 +179,16 @@ def test_a_batch_before_its_update_has_a_loss_of_nothing_but_a_gradient(build):
     old, counted = token_logps(trainer, batch)
     assert old.shape == counted.shape == batch["completion_ids"].shape
     assert (old[counted] < 0).all()
+    grouped = batch["advantages"].reshape(-1, GROUP)
+    assert grouped.sum(1).abs().max() < 1e-5, "the responses of a question stand side by side"
+    assert (grouped**2).sum(1).numpy() == pytest.approx(GROUP - 1, abs=0.02)
     loss = trainer.compute_loss(trainer.model, batch)
     assert loss.item() == pytest.approx(0, abs=1e-6)
     loss.backward()
     assert any(p.grad is not None and p.grad.abs().max() > 0 for p in trainer.model.parameters())
 
 
-def test_a_preset_comes_along_and_explicit_settings_go_first():
+def test_a_preset_comes_along_and_explicit_settings_go_first(tmp_path):
     plain = load_profile("tiny-cpu").training
     assert (plain.algorithm, plain.loss_type, plain.dynamic_sampling) == ("grpo", "grpo", None)
     medix = load_profile("tiny-cpu", {"training.algorithm": "medix-grpo", "training.prompts_per_step": 8}).training
@@ -193,6 +196,17 @@ def test_a_preset_comes_along_and_explicit_settings_go_first():
     assert medix.prompts_per_step == 8
     for name in ALGORITHMS:
         assert load_profile("tiny-cpu", {"training.algorithm": name}).training.algorithm == name
+    saved = tmp_path / "dapo.yaml"
+    save_profile(load_profile("tiny-cpu", {"training.algorithm": "dapo"}), saved)
+    with pytest.raises(InputError, match=r"setting 'training\.beta': Field required"):
+        load_profile(str(saved), {"training.algorithm": "grpo"})
+    again = load_profile(str(saved), {"training.algorithm": "gspo"}).training
+    assert (again.dynamic_sampling, again.epsilon_high, again.loss_type) == (None, 4e-4, "grpo"), "no mixture of two presets"
+    assert load_profile(str(saved)).training.dynamic_sampling == "std"
+    for broken in ("", "[]", "3", "text"):
+        (tmp_path / "broken.yaml").write_text(f"name: x\ntraining: {broken}\n")
+        with pytest.raises(InputError, match=r"broken\.yaml"):
+            load_profile(str(tmp_path / "broken.yaml"))
     with pytest.raises(InputError, match="unknown algorithm 'ppo'; use one of grpo"):
         load_profile("tiny-cpu", {"training.algorithm": "ppo"})
 
@@ -200,17 +214,17 @@ def test_a_preset_comes_along_and_explicit_settings_go_first():
 @pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ["dapo", "gspo"])
 def test_an_interrupted_run_of_another_algorithm_goes_on(tmp_path, samples, algorithm):
-    """Several updates for a batch of rollouts, and groups drawn anew: the same adapter, bit for bit, as a run nobody stopped."""
+    """In its third epoch, with several updates a batch or groups drawn anew: the same adapter as a run nobody stopped."""
     from safetensors.torch import load_file
 
     def reward(completions, **_):
         return [len(str(completion)) % 5 / 4 for completion in completions]
 
     def stop(row):
-        if row["step"] == 6:
+        if row["step"] == 22:
             raise KeyboardInterrupt
 
-    few = {"training.steps": 8, "training.save_every": 3, "training.updates_per_batch": 4 if algorithm == "gspo" else 1}
+    few = {"training.steps": 24, "training.save_every": 9, "training.updates_per_batch": 4 if algorithm == "gspo" else 1}
     profile = load_profile("tiny-cpu", SMALL | {"training.algorithm": algorithm, "training.prompts_per_step": 2} | few)
     with pytest.raises(KeyboardInterrupt):
         train_policy(profile, samples, reward, tmp_path / "stopped", seed=1, report=stop)
@@ -220,9 +234,9 @@ def test_an_interrupted_run_of_another_algorithm_goes_on(tmp_path, samples, algo
     assert all(value.equal(stopped[name]) for name, value in whole.items())
     assert any(value.abs().max() > 0 for name, value in whole.items() if "lora_B" in name)
     rows = read_jsonl(tmp_path / "whole" / "metrics.jsonl")
-    assert [row["step"] for row in rows] == list(range(1, 9))
+    assert [row["step"] for row in rows] == list(range(1, 25))
     rolled_out = [row["step"] for row in rows if "reward" in row]
-    assert rolled_out == (list(range(1, 9)) if algorithm == "dapo" else [1, 5])
+    assert rolled_out == (list(range(1, 25)) if algorithm == "dapo" else list(range(1, 25, 4)))
     assert any("draws" in row for row in rows) == (algorithm == "dapo")
 
 
@@ -230,8 +244,37 @@ def test_an_interrupted_run_of_another_algorithm_goes_on(tmp_path, samples, algo
 def test_a_rehearsal_is_as_heavy_as_a_step_can_be(samples, tmp_path, monkeypatch):
     made = []
     monkeypatch.setattr(grpo, "make_trainer", lambda *how: made.append(make_trainer(*how)) or made[-1])
-    done = grpo.rehearse(load_profile("tiny-cpu", SMALL | {"training.steps": 30}), samples[:3], tmp_path)
+    longest = samples[5].model_copy(update={"question": "Please. " * 40 + samples[5].question})
+    done = grpo.rehearse(load_profile("tiny-cpu", SMALL | {"training.steps": 30}), [*samples[:5], longest, *samples[6:]], tmp_path)
+    rehearsed = set(made[0].train_dataset["id"])
+    assert len(rehearsed) == 4
+    assert longest.id in rehearsed
     logged = next(row for row in made[0].state.log_history if "reward" in row)
     assert logged["completions/min_length"] == TOKENS, "no response ends early"
-    assert done["minutes"] == pytest.approx(done["seconds"] * 30 / 60)
+    assert done["seconds"] > 0
     assert 0.1 < done["gigabytes"] < 24
+
+
+def test_too_few_samples_for_a_batch_are_refused(samples, tmp_path):
+    with pytest.raises(InputError, match="there are 16 training samples and a batch of rollouts takes 512"):
+        train_policy(load_profile("tiny-cpu", {"training.algorithm": "medix-grpo"}), samples, lambda **_: [], tmp_path)
+
+
+@pytest.mark.slow
+def test_a_run_killed_after_its_last_step_trains_no_step_more(samples, tmp_path):
+    """The rate is constant, so that a step too many would show."""
+    from safetensors.torch import load_file
+
+    few = {"training.steps": 3, "training.save_every": 1, "training.schedule": "constant_with_warmup", "training.warmup_steps": 0}
+    profile = load_profile("tiny-cpu", SMALL | {"training.prompts_per_step": 2} | few)
+    reward = lambda completions, **_: [len(str(completion)) % 5 / 4 for completion in completions]  # noqa: E731
+    train_policy(profile, samples, reward, tmp_path, seed=1)
+    adapter = tmp_path / "adapter"
+    before = load_file(adapter / "adapter_model.safetensors")
+    adapter.rename(tmp_path / "adapter.part")  # as a kill leaves it, just before its last act
+    done = train_policy(profile, samples, reward, tmp_path, seed=1)
+    assert done["steps"] == 3
+    after = load_file(adapter / "adapter_model.safetensors")
+    assert before.keys() == after.keys()
+    assert all(value.equal(after[name]) for name, value in before.items())
+    assert [row["step"] for row in read_jsonl(tmp_path / "metrics.jsonl")] == [1, 2, 3]

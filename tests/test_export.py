@@ -37,7 +37,7 @@ def test_adapter_and_merged_weights_answer_alike(run, tmp_path):
     card = (out / "README.md").read_text()
     assert "not for clinical use" in card
     assert "Not evaluated yet" in card
-    written = "".join(path.read_text() for path in out.rglob("*.json"))
+    written = "".join(path.read_text() for path in [*out.rglob("*.json"), out / "README.md"])
     assert str(REPOSITORY) not in written
     assert str(run.folder) not in written
 

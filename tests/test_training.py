@@ -1,6 +1,14 @@
 """The training function: what it may see, what it writes, how it resumes."""
 
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+
 import pytest
+from test_cli import MEDIX
 
 from medix_lite.files import InputError, read_jsonl
 from medix_lite.judging.judges import Judge, Voter, make_judge
@@ -155,3 +163,44 @@ def test_unscored_completions_teach_nothing(tmp_path, samples):
     assert all(value.abs().max() == 0 for name, value in weights.items() if "lora_B" in name)
     rows = read_jsonl(tmp_path / "metrics.jsonl")
     assert rows[-1]["signal/unscored"] == 1.0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("algorithm", ["grpo", "dapo"])
+def test_killed_at_random_moments_a_run_ends_with_the_same_adapter(tmp_path, algorithm):
+    """kill -9, MEDIX_LITE_KILLS times (once by default), wherever it is: loading, rolling out, saving a checkpoint."""
+    few = "training.steps=8,training.save_every=2,training.probe_every=4,training.prompts_per_step=2,training.group_size=4"
+    settings = f"training.algorithm={algorithm},{few},data.train=16,data.probe=4,data.test=4"
+
+    def start(out):
+        command = [*MEDIX, "train", "--out", str(out), "--settings", settings]
+        return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
+
+    begun = time.perf_counter()
+    whole = start(tmp_path / "whole")
+    assert whole.wait() == 0, whole.stderr.read().decode()
+    seconds = time.perf_counter() - begun
+    moments, killed = random.Random(5), 0
+    while killed < int(os.environ.get("MEDIX_LITE_KILLS", "1")):
+        run = start(tmp_path / "killed")
+        try:
+            run.wait(seconds * moments.uniform(0.3, 1.0))
+        except subprocess.TimeoutExpired:
+            os.killpg(run.pid, signal.SIGKILL)
+            run.wait()
+            killed += 1
+        else:
+            assert run.returncode == 0, run.stderr.read().decode()
+            shutil.rmtree(tmp_path / "killed")  # it got to its end between two kills: another one
+    last = start(tmp_path / "killed")
+    assert last.wait() == 0, last.stderr.read().decode()
+    names = ("whole", "killed")
+    weights = [(tmp_path / name / "adapter" / "adapter_model.safetensors").read_bytes() for name in names]
+    assert weights[0] == weights[1]
+    rows = [read_jsonl(tmp_path / name / "metrics.jsonl") for name in names]
+    assert [row["step"] for row in rows[0]] == [row["step"] for row in rows[1]] == list(range(9))
+
+
+def test_a_response_longer_than_the_context_is_refused(tmp_path, samples):
+    with pytest.raises(InputError, match="max_new_tokens 100000 fills the policy's context"):
+        train_policy(load_profile("tiny-cpu", SHORT | {"max_new_tokens": 100000}), samples, reward_for(samples), tmp_path)

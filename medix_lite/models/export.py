@@ -41,6 +41,7 @@ def export_run(run: Path, out: Path) -> None:
     write_json(part / "adapter" / "adapter_config.json", config | base)
     results = read_json(run / "results.json") if (run / "results.json").exists() else None
     page = Environment(loader=PackageLoader("medix_lite", "."), trim_blocks=True, lstrip_blocks=True, autoescape=False)
-    facts = {"profile": profile, "run": made_with, "results": results, "notice": NOTICE, "tiny": policy.path.startswith("tiny:")}
-    write_text(part / "README.md", page.get_template("model.md.j2").render(**facts))
+    source = made_with["source"].partition(":")[0]  # what follows is a path of this machine
+    facts = {"profile": profile, "run": made_with, "source": source, "results": results, "notice": NOTICE}
+    write_text(part / "README.md", page.get_template("model.md.j2").render(**facts, tiny=policy.path.startswith("tiny:")))
     part.rename(out)

@@ -114,7 +114,10 @@ def train_policy(
     recorder = make_recorder(metrics, processor, t, probe, report, kept[-1]["seconds"] if kept else 0.0)
     trainer.add_callback(recorder)
     trainer.remove_callback(PrinterCallback)
-    trainer.train(resume_from_checkpoint=last)
+    if start_step < t.steps:
+        trainer.train(resume_from_checkpoint=last)
+    else:  # killed between its last checkpoint and the adapter; another call would train one step more
+        trainer._load_from_checkpoint(last)
     trainer.save_model(str(out / "adapter.part"))
     shutil.rmtree(adapter, ignore_errors=True)
     (out / "adapter.part").rename(adapter)
@@ -132,6 +135,9 @@ def make_trainer(profile: Profile, samples: Sequence[Sample], reward_function: C
     import torch
 
     t = profile.training
+    if len(samples) < (wanted := t.prompts_per_step * t.updates_per_batch):
+        need = f"a batch of rollouts takes {wanted} (prompts_per_step x updates_per_batch)"
+        raise InputError(f"there are {len(samples)} training samples and {need}; lower training.prompts_per_step or bring more")
     torch.manual_seed(seed)
     model, processor, lora = load_for_training(profile, seed)
     context = getattr(model.config.get_text_config(), "max_position_embeddings", profile.max_new_tokens + 1)
@@ -157,7 +163,10 @@ def rehearse(profile: Profile, samples: Sequence[Sample], out: Path) -> dict[str
 
     Returns:
         `seconds` of the step, `gigabytes` at its peak (of the GPU; on a CPU of the process so far), `minutes` that the profile's
-        steps take at most if all are as heavy, its judge not counted.
+        steps take if all are as heavy; its judge, its probes and groups that are drawn anew come on top.
+
+    Raises:
+        InputError: it does not fit into the GPU's memory.
     """
     import resource
 
@@ -173,7 +182,11 @@ def rehearse(profile: Profile, samples: Sequence[Sample], out: Path) -> dict[str
     trainer = make_trainer(profile.model_copy(update={"training": plain}), heaviest, lot, out)
     trainer.generation_kwargs["min_new_tokens"] = trainer.generation_config.min_new_tokens = profile.max_new_tokens
     started = time.perf_counter()
-    trainer.train()
+    try:
+        trainer.train()
+    except torch.OutOfMemoryError as error:
+        advice = "lower training.micro_batch, training.prompts_per_step, max_new_tokens or image_size"
+        raise InputError(f"a step of profile {profile.name!r} does not fit into the memory of the GPU; {advice}") from error
     seconds = (time.perf_counter() - started) / t.updates_per_batch
     unit = 1 if sys.platform == "darwin" else 1024
     on_cpu = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
@@ -182,10 +195,10 @@ def rehearse(profile: Profile, samples: Sequence[Sample], out: Path) -> dict[str
 
 
 def next_batch(trainer: Any) -> dict[str, Any]:
-    """Rollouts of the next prompts with their advantages, as the trainer's loss takes them."""
+    """Rollouts of the next prompts with their advantages, as the trainer's loss takes them; those of a group side by side."""
     trainer.model.train()
     trainer.current_gradient_accumulation_steps = trainer.args.gradient_accumulation_steps
-    batch: dict[str, Any] = trainer._prepare_inputs(next(iter(trainer.get_train_dataloader())))
+    batch: dict[str, Any] = trainer._generate_and_score_completions(next(iter(trainer.get_train_dataloader())))
     return batch
 
 

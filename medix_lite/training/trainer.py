@@ -39,16 +39,28 @@ def teaches(rewards: NDArray[np.floating[Any]], by: str) -> NDArray[np.bool_]:
 
 
 def trainer_class(dynamic: DynamicSampling | None = None) -> type:
-    """TRL's `GRPOTrainer` with three things added.
+    """TRL's `GRPOTrainer` with four things added.
 
     A batch may mix samples with and without pictures: TRL 1.14.2 hands the processor None for a prompt without a picture, which it
-    refuses; an empty list is what it takes. A server judges while log-probabilities are computed, not after (`overlaps`). And
-    groups that cannot teach are dropped and drawn anew (`dynamic`), before any log-probability is computed for them.
+    refuses; an empty list is what it takes. A server judges while log-probabilities are computed, not after (`overlaps`). The
+    order of an epoch hangs on seed and epoch alone, where TRL's hangs on the epochs that this process has seen, so that a resumed
+    run would see another. And groups that cannot teach are dropped and drawn anew (`dynamic`), before any log-probability is
+    computed for them.
     """
     from trl import GRPOTrainer
     from trl.data_utils import prepare_multimodal_messages
+    from trl.trainer.utils import RepeatSampler
+
+    class EpochSampler(RepeatSampler):
+        def set_epoch(self, epoch: int) -> None:
+            self.generator.manual_seed(self.seed + epoch)
 
     class MedixGRPOTrainer(GRPOTrainer):
+        def _get_train_sampler(self, dataset: Any = None) -> Any:
+            theirs = super()._get_train_sampler(dataset)
+            names = ("data_source", "mini_repeat_count", "batch_size", "repeat_count", "shuffle", "seed")
+            return EpochSampler(**{name: getattr(theirs, name) for name in names})
+
         _drawn: tuple[tuple[Any, ...], Any] | None = None  # what `_generate` and `_calculate_rewards` yield, made already
 
         def _generate_and_score_completions(self, inputs: list[Row]) -> dict[str, Any]:
@@ -95,6 +107,10 @@ def trainer_class(dynamic: DynamicSampling | None = None) -> type:
                 rng = np.random.default_rng([self.args.seed, self.state.global_step, len(drawn)])
                 chosen = rng.choice(len(self.train_dataset), min(missing, len(self.train_dataset)), replace=False)
                 rows = [row for place in chosen.tolist() for row in [self.train_dataset[place]] * size]
+            everything = torch.cat([rewards for *_, rewards in drawn]).nanmean().item()
+            self._metrics["train"]["drawn_reward"].append(everything)
+            if waits := self._pending_metrics.pop("reward_seconds", None):
+                self._log_metric("reward_seconds", sum(waits))
             self._metrics["train"]["dropped_groups"].append(sum(not keep for keep, *_ in groups) / len(groups))
             self._metrics["train"]["draws"].append(float(len(drawn)))
             chosen_groups = sorted(groups, key=lambda group: not group[0])[:wanted]
