@@ -22,11 +22,13 @@
 # > Research and education only, not for clinical use.
 #
 # For one question the policy writes a group of responses. Those better than the group's mean become more likely, those below it
-# less likely. No value network, no labelled reasoning: the group is its own baseline.
+# less likely. The *baseline* is what a reward is compared with: PPO, an older algorithm, trains a second network to guess it; here the
+# group is its own baseline, and no labelled reasoning is needed.
 #
 # Words: the *policy* is the model, seen as a probability of each response. A *rollout* is one sampled response. *LoRA* trains small
-# matrices beside frozen weights. *Entropy* says how undecided the next token is. The *probe* is a few held-out questions, asked now
-# and then; the *oracle* knows what each phantom shows and marks them.
+# matrices beside frozen weights. *Entropy* says how undecided the next token is. The *probe* is a few held-out questions about phantoms,
+# asked now and then; the *oracle* knows what each phantom shows and marks them. *Greedy* answers take the likeliest token each time;
+# at *temperature 1* tokens are drawn as likely as the policy finds them.
 
 # %% tags=["parameters"]
 run_dir: str = "../runs/course"  # run folder that all notebooks of one run share
@@ -55,18 +57,23 @@ t = run.profile.training
 # %%
 import numpy as np
 
+
+def advantage(r):
+    return (r - r.mean()) / (r.std(ddof=1) + 1e-4)
+
+
 rewards = np.array([1.0, 1.0, 0.4825, 0.0])
-advantages = (rewards - rewards.mean()) / (rewards.std(ddof=1) + 1e-4)
-print("advantages:", advantages.round(2), " sum:", round(advantages.sum(), 6))
+print("advantages:", advantage(rewards).round(2), " sum:", round(advantage(rewards).sum(), 6))
 
 # %% [markdown]
-# Two things follow. If all responses earn the same, the advantages are zero and nothing is learned: such a group is wasted. And a
-# constant added to all rewards changes nothing: only differences within a group teach.
+# Three things follow. If all responses earn the same, the advantages are zero and the group teaches nothing. A constant added to all
+# rewards changes nothing: only differences within a group teach. And a factor changes hardly anything: in a group that differs by a small
+# flaw, the flaw counts like a big one.
 
 # %%
-same = np.array([0.145] * 4)
-print("equal rewards:", (same - same.mean()) / (same.std(ddof=1) + 1e-4))
-print("plus a constant:", ((rewards + 5 - (rewards + 5).mean()) / ((rewards + 5).std(ddof=1) + 1e-4)).round(2))
+print("equal rewards:  ", advantage(np.array([0.145] * 4)))
+print("plus a constant:", advantage(rewards + 5).round(2))
+print("a tenth of it:  ", advantage(rewards / 10).round(2))
 
 # %% [markdown]
 # ## 2. What the trainer sees
@@ -80,31 +87,44 @@ training_rows(splits["train"], run.profile)[0]
 
 # %% [markdown]
 # ## 3. The loss, by hand
-# Four questions, four rollouts each, scored by the composite reward of notebook 02. One row a question:
+# Plain GRPO, every extra of its relatives off, with four questions and four rollouts each:
 
 # %%
 plain = {"group_size": 4, "prompts_per_step": 4, "micro_batch": None, "updates_per_batch": 1, "dynamic_sampling": None}
 plain |= {"loss_type": "grpo", "scale_rewards": "group", "importance_sampling_level": "token", "delta": None, "weighted_kl": True}
 small = run.profile.model_copy(update={"training": t.model_copy(update=plain)})
 trainer = make_trainer(small, splits["train"], run_reward(run), run.folder / "by_hand", seed)
+
+# %% [markdown]
+# The policy answers, the composite reward of notebook 02 pays, and the trainer makes advantages of it. The four rollouts of one question:
+
+# %%
 batch = next_batch(trainer)
-old, counted = token_logps(trainer, batch)
+texts = trainer.processing_class.batch_decode(batch["completion_ids"], skip_special_tokens=True)
+for text, a in list(zip(texts, batch["advantages"].tolist(), strict=True))[:4]:
+    print(f"{a:+.2f}  {text}")
+
+# %% [markdown]
+# And all advantages, one row a question. A row of zeros is a question whose four rollouts earned the same.
+
+# %%
 A = batch["advantages"].cpu().numpy()[:, None]
 print(A.reshape(4, 4).round(2))
 
 # %% [markdown]
-# A row of zeros is a question whose four rollouts earned the same. For each token GRPO compares the policy now with the policy that
-# wrote it: `ratio = exp(new - old)` of their log-probabilities. Before the first step the ratio is 1 everywhere, and the advantages of a
-# group add up to 0, so the loss reads 0. That is no sign that nothing is learnt: its gradient is not 0.
+# For each token GRPO compares the policy now with the policy that wrote it: `ratio = exp(new - old)` of their log-probabilities. It takes
+# the mean over each response's tokens, then over responses. Before the first step all ratios are 1, the policy has not left its base, and
+# the advantages of a group add up to 0: so the loss reads 0. That is no sign that nothing is learnt. Its gradient is not 0.
 
 # %%
+old, counted = token_logps(trainer, batch)  # a row a response; `counted` is False behind its end
 loss = trainer.compute_loss(trainer.model, batch)
 loss.backward()
 trained_weights = [p for p in trainer.model.parameters() if p.grad is not None]
-print(f"loss {float(loss):+.6f}, norm of its gradient {float(sum(p.grad.norm() ** 2 for p in trained_weights)) ** 0.5:.3f}")
+print(f"loss {loss.item():+.6f}, norm of its gradient {sum(p.grad.norm().item() ** 2 for p in trained_weights) ** 0.5:.3f}")
 
 # %% [markdown]
-# One step against that gradient. Responses with a positive advantage got more likely, those with a negative one less:
+# One step against that gradient. On average, responses with a positive advantage got more likely and those with a negative one less:
 
 # %%
 import torch
@@ -116,37 +136,59 @@ for name, which in (("positive", A[:, 0] > 0), ("negative", A[:, 0] < 0)):
     print(f"{name} advantage: {which.sum()} responses, log-probability {change[which].mean():+.3f} on average")
 
 # %% [markdown]
-# Now the loss of the moved policy. PPO's clip takes away the reason to move a ratio further than from 0.8 to 1.2 with one batch. The KL
-# term (Schulman's estimate, times the ratio) ties the policy to the base, which here is the policy before its step. By hand, and by TRL:
+# The clip, which comes from PPO, stops *paying* for a move: above a ratio of 1.2 for a good response, below 0.8 for a bad one. It is no
+# wall: ratios may lie outside, and on the other side the gradient stays.
 
 # %%
 ratio = np.exp(new - old)
 clipped = ratio.clip(1 - t.epsilon_low, 1 + t.epsilon_high)
-kl = np.exp(old - new) - (old - new) - 1
-of_each_token = -np.minimum(ratio * A, clipped * A) + t.beta * kl * ratio
-by_hand = ((of_each_token * counted).sum(1) / counted.sum(1)).mean()
-batch["old_per_token_logps"] = torch.as_tensor(old, device=batch["advantages"].device, dtype=torch.float32)
-print(f"by hand {by_hand:+.6f}, TRL {float(trainer.compute_loss(trainer.model, batch)):+.6f}")
+acts = ((A > 0) & (ratio > clipped)) | ((A < 0) & (ratio < clipped))
 print(
-    f"ratios from {ratio[counted].min():.3f} to {ratio[counted].max():.3f}, outside the clip's range: {(ratio != clipped)[counted].mean():.1%}"
+    f"ratios from {ratio[counted].min():.3f} to {ratio[counted].max():.3f}; the clip acts on {acts[counted].mean():.1%} of tokens"
 )
+
+# %% [markdown]
+# The KL term says how far the policy is from the base: `exp(d) - d - 1` with `d = base - new` (Schulman's estimate, never negative). TRL
+# multiplies it by the ratio, which the GRPO paper does not (`weighted_kl`).
+
+# %%
+base = old  # a fresh adapter changes nothing, so the policy that wrote the responses was the base
+d = base - new
+kl = (np.exp(d) - d - 1) * ratio
+print(f"mean over tokens: {kl[counted].mean():.5f}")
+
+# %% [markdown]
+# Put together: the smaller of plain and clipped gain for each token, less the KL term. By hand, and by TRL:
+
+# %%
+of_each_token = -np.minimum(ratio * A, clipped * A) + t.beta * kl
+by_hand = ((of_each_token * counted).sum(1) / counted.sum(1)).mean()
+# Without this TRL takes the policy as it is for the old one, and all ratios are 1.
+batch["old_per_token_logps"] = torch.as_tensor(old, device=batch["advantages"].device, dtype=torch.float32)
+print(f"by hand {by_hand:+.6f}, TRL {trainer.compute_loss(trainer.model, batch).item():+.6f}")
 del trainer, batch
 
 # %% [markdown]
 # ## 4. The settings, and the family
-# A LoRA adapter on the language layers; the vision tower is frozen. One optimizer step for each batch of rollouts, so that the clip is
-# idle by construction. The published learning rate (1e-6) was for full fine-tuning; LoRA barely moves at it. The rate falls to 0 along
-# the run, and the KL penalty keeps most of what the base already answered (how much is lost stands in the README's table).
+# A LoRA adapter on the language layers; the vision tower is frozen. One optimizer step for each batch of rollouts: at that step all ratios
+# are 1, so the clip never acts (`clip_fraction` below; in section 3 we looked *after* the step). The published learning rate, 1e-6,
+# was for full fine-tuning: with `--settings training.learning_rate=1e-6` the doctor of section 7 says *rate too low*. The rate falls to 0 along
+# the run. The KL penalty is meant to keep what the base already answered; how much is lost all the same stands in the README's table.
 
 # %%
 print(f"{t.steps} steps, {t.prompts_per_step} prompts x {t.group_size} responses, learning rate {t.learning_rate}")
 print(f"LoRA rank {t.lora_rank}, KL weight {t.beta}, temperature {t.temperature}, reward preset {run.profile.reward}")
 
 # %% [markdown]
-# The relatives of GRPO differ in a few settings; each is a name for `training.algorithm`, as in
-# `medix-lite run --out runs/dapo --settings training.algorithm=dapo`. DAPO averages over all tokens alike, clips higher than it clips
-# low, has no KL term, and draws groups anew that cannot teach. GSPO takes one ratio for a whole response. Dr. GRPO does not divide by the
-# standard deviation, nor by the length of a response. `medix-*` are the settings of MediX-R1's authors.
+# The relatives of GRPO differ in a few settings. Each is a name for `training.algorithm`, as in
+# `medix-lite run --out runs/dapo --settings training.algorithm=dapo`. All three drop the KL term.
+# - **Dr. GRPO** divides neither by the standard deviation (see the flaw of section 1) nor by the length of a response.
+# - **DAPO** takes the mean over all tokens alike, so that long responses weigh more; clips high ratios later than low ones; and replaces
+#   groups whose rewards do not differ by *other* questions (*dynamic sampling*). Its penalty on length is left out here.
+# - **GSPO** takes one ratio for a response, the geometric mean of its tokens' ratios. That hardly leaves 1, so its clip is narrow. It makes
+#   four optimizer steps for each batch of rollouts, so that the clip has something to do.
+# - `medix-*` are the settings of MediX-R1's authors. Their dynamic sampling goes by the *mean* reward of a group, and `delta` caps the
+#   ratios of bad responses.
 
 # %%
 from medix_lite.files import read_table
@@ -156,8 +198,9 @@ for name, preset in read_table("grpo")["algorithms"].items():
 
 # %% [markdown]
 # ## 5. Train
-# One line now and then. On the tiny world the *probe* line shows true accuracy on a few questions, by the oracle: it only
-# measures, training never sees it. Watch whether truth rises with the reward: if reward rises alone, the policy is hacking.
+# One line now and then (at step 0 nothing has been sampled yet). `reward` is one batch of training questions, sampled, so it is noisy. The
+# *probe* is always the same held-out questions, answered greedily: *judged* by the judge and *true* by the oracle, which training never
+# sees. Compare these two. If judged rises and true does not, the policy has learnt to please the judge: that is *reward hacking*.
 
 
 # %%
@@ -173,9 +216,8 @@ write_json(run.folder / "training.json", {k: trained[k] for k in ("seconds", "st
 
 # %% [markdown]
 # ## 6. The curves
-# Healthy: reward and truth rise together, format climbs towards 1, entropy falls without hitting zero, length stays put. Unhealthy:
-# reward up and truth flat (hacking), entropy at once to zero (collapse), length at the limit (truncation). Format starts below the
-# 1.00 of notebook 02, because there the answers were greedy and here they are sampled at temperature 1.
+# Healthy: reward and truth rise together, format climbs towards 1, entropy falls without hitting zero, and here length stays put.
+# Unhealthy: judged up and truth flat (hacking), entropy at once to zero (collapse), length at the limit (truncation).
 
 # %%
 rows = last_rows(run)
@@ -185,13 +227,14 @@ display(Image(figures.save(figure, FIGURES / "training_curves.png")))
 # %%
 steps = [row for row in rows if "reward" in row]
 first, last = steps[: max(1, len(steps) // 10)], steps[-max(1, len(steps) // 10) :]
-for key in ("reward", "zero_variance_groups", "entropy", "truncated"):
+for key in ("reward", "signal/format", "zero_variance_groups", "entropy", "truncated", "clip_fraction"):
     a, b = (np.mean([row[key] for row in part if row.get(key) is not None]) for part in (first, last))
     print(f"{key:22} first tenth {a:.3f}   last tenth {b:.3f}")
 
 # %% [markdown]
-# `zero_variance_groups` is the share of groups that taught nothing, because all their responses earned the same. It grows as the
-# policy gets better: late steps spend more and more on questions it already answers. That is what DAPO's dynamic sampling is for.
+# `zero_variance_groups` is the share of groups whose responses all earned the same. All right *or all wrong* counts: either way the
+# rewards teach nothing. Here it grows while the reward rises, so it is mostly questions already answered; in exercise 1 it is the other
+# kind. This waste is what DAPO's dynamic sampling is for.
 #
 # ## 7. The doctor
 # Most runs that fail do so in one of a few ways, and the metrics tell which. `medix-lite doctor RUN` holds them against
@@ -210,15 +253,19 @@ consult(run)
 
 # %% [markdown]
 # ## Exercise 1: a patient
-# Somebody ran a short course with these settings, and it does not learn. Read the metrics of its last step: what is wrong? Then ask the
-# doctor.
+# Somebody changed one setting (it is in the next cell; try not to read it) and ran six steps. Six steps are too few to learn, even for a
+# healthy run. So compare step 6 with step 6: what is wrong with the patient? Then ask the doctor.
 
 # %% tags=["exercise"]
-wrong = ",".join(filter(None, [settings, "max_new_tokens=8", "training.steps=6", "training.probe_every=6"]))
-patient = open_run(run.folder / "patient", profile, source, seed, judge, wrong)
+changed = ",".join(filter(None, [settings, "max_new_tokens=8", "training.steps=6", "training.probe_every=6"]))
+patient = open_run(run.folder / "patient", profile, source, seed, judge, changed)
 train(patient)
-row = [row for row in last_rows(patient) if "reward" in row][-1]
-print({name: row.get(name) for name in ("reward", "signal/format", "completion_tokens", "truncated", "zero_variance_groups", "kl")})
+
+# %%
+for name in ("reward", "signal/accuracy", "signal/format", "completion_tokens", "truncated", "zero_variance_groups"):
+    step_6 = ([row for row in last_rows(one) if "reward" in row and row["step"] <= 6][-1] for one in (run, patient))
+    healthy, sick = (row.get(name, np.nan) for row in step_6)
+    print(f"{name:22} healthy {healthy:6.3f}   patient {sick:6.3f}")
 
 # %%
 consult(patient)
@@ -227,7 +274,7 @@ consult(patient)
 # <details><summary>Solution</summary>
 #
 # Nearly every response is cut off at eight tokens, long before its answer (`truncated`): the format is never right, hardly anything is
-# judged right, and most groups have nothing to choose from (`zero_variance_groups`). Raise `max_new_tokens`.
+# judged right, and most groups have nothing to choose from. Raise `max_new_tokens`.
 # </details>
 #
 # ## Exercise 2: a judge that fails
@@ -241,8 +288,8 @@ print("your turn:", with_null)
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# <code>(with_null - np.nanmean(with_null)) / (np.nanstd(with_null, ddof=1) + 1e-4)</code> gives 1.15, -0.58, -0.58 and nothing for the
-# fourth. With 0 in its place: 1.48, -0.39, -0.39, -0.71. The response that nobody judged would have been punished most.
+# <code>(with_null - np.nanmean(with_null)) / (np.nanstd(with_null, ddof=1) + 1e-4)</code> gives 1.15, -0.58, -0.58 and nan for the
+# fourth, which TRL makes an advantage of 0. With 0 in its place: 1.48, -0.39, -0.39, -0.71. The response that nobody judged would have been punished most.
 # </details>
 #
 # ## What you learned
@@ -251,8 +298,8 @@ print("your turn:", with_null)
 # - Groups without variance teach nothing.
 # - Reward alone does not tell whether a policy got better: hold it against truth.
 #
-# **Differs from MediX-R1:** LoRA instead of full fine-tuning, a frozen vision tower, one update for each batch of rollouts, groups of 8
-# (5), 8 prompts a step (512 in a rollout batch), learning rate 5e-4 (1e-6) that falls to 0, KL weight 0.05
-# (0.01 in its GRPO, none in its DAPO).
+# **Differs from MediX-R1:** LoRA instead of full fine-tuning, a frozen vision tower, groups of 8 (5), 8 prompts a step (128), one step for
+# each batch of rollouts (4), learning rate 5e-4 that falls to 0 (1e-6, constant), KL weight 0.05 (0.01 in its GRPO, none in its DAPO),
+# a mean over each response (over all tokens), clip 0.2 on both sides (0.3 above, and a dual clip).
 #
 # **Next:** [04 · Judge and evaluate](04_judge_evaluation.ipynb)
