@@ -90,8 +90,8 @@ def main(steps: int = 20) -> None:
     rows = rows[WARM_UP:]
     parts = {name: statistics.median(row.get(name, 0.0) for row in rows) for name in rows[0]}
     weights = sum(p.numel() for p in trainer.model.parameters())
-    # A forward pass takes 2 operations for each weight and token, and there are three: for rollouts, and for log-probabilities of base
-    # and policy. The backward pass takes twice as many as one.
+    # A forward pass takes 2 operations for each weight and token. There are three: rollouts, log-probabilities of base and policy.
+    # The backward pass takes twice as many as one.
     needed = 2 * weights * tokens["all"] / (steps + WARM_UP) * (1 + 1 + 1 + 2) / matmul_rate()
     for name, seconds in parts.items():
         print(f"{name:18} {seconds:6.3f} s  {seconds / parts['total']:6.1%}")
