@@ -259,7 +259,7 @@ consult(run)
 # %% tags=["exercise"]
 changed = ",".join(filter(None, [settings, "max_new_tokens=8", "training.steps=6", "training.probe_every=6"]))
 patient = open_run(run.folder / "patient", profile, source, seed, judge, changed)
-train(patient)
+print(train(patient)["steps"], "steps")
 
 # %%
 for name in ("reward", "signal/accuracy", "signal/format", "completion_tokens", "truncated", "zero_variance_groups"):
