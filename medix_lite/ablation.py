@@ -25,9 +25,7 @@ from .rewards.signals import format_signal
 from .runs import Run, ask_policy, curated, make_probe, run_embedder, run_judge
 from .samples import Sample
 from .text import normalise
-from .tiny_world.oracle import check_reasoning
-
-CONTRADICTS = "answer contradicts the reasoning"
+from .tiny_world.oracle import CONTRADICTS, check_reasoning
 
 
 def exact_judge(sample: Sample, answer: str, template_id: str) -> Verdict:
@@ -120,9 +118,10 @@ def run_arms(run: Run, arms: Iterable[str], seeds: Iterable[int], report: Callab
                 names = ("step", "reward", "probe/true_accuracy", "probe/judged_accuracy")
                 curve = [{name: row[name] for name in names if name in row} for row in read_jsonl(place / "metrics.jsonl")]
                 write_json(place / "measured.json", {"seed": seed, "seconds": done["seconds"], "curve": curve} | measured)
-            found["arms"].setdefault(arm, []).append(read_json(place / "measured.json"))
-            gain = paired_difference(found["arms"][arm][-1]["true"], base["true"])
-            report(f"{arm}, seed {seed}: true accuracy {np.mean(found['arms'][arm][-1]['true']):.3f}, gain {gain['value']:+.3f}")
+            one = read_json(place / "measured.json")
+            found["arms"].setdefault(arm, []).append(one)
+            gain = paired_difference(one["true"], base["true"])["value"]
+            report(f"{arm}, seed {seed}: true accuracy {np.mean(one['true']):.3f}, gain {gain:+.3f}")
     return found
 
 

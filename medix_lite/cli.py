@@ -115,12 +115,13 @@ def train(
     """Train an adapter with GRPO; an interrupted run goes on from its last checkpoint."""
     from . import runs
 
-    rewards: list[float] = []
+    reward: float | None = None  # of the last rollouts, which several steps may learn from
 
     def report(row: dict[str, Any]) -> None:
-        rewards.extend([row["reward"]] if row.get("reward") is not None else [])  # a step may learn from earlier rollouts
-        if row["step"] % 10 == 0 and rewards:
-            typer.echo(f"step {row['step']}: reward {rewards[-1]:.3f}, {row['seconds']:.0f} s", err=True)
+        nonlocal reward
+        reward = reward if row.get("reward") is None else row["reward"]
+        if row["step"] % 10 == 0 and reward is not None:
+            typer.echo(f"step {row['step']}: reward {reward:.3f}, {row['seconds']:.0f} s", err=True)
 
     done = runs.train(runs.open_run(out, profile, source, seed, judge, settings), report)
     typer.echo(f"{done['steps']} steps in {done['seconds']} s: {done['adapter']}")

@@ -3,13 +3,10 @@
 import shutil
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader
-
+from ..curation.outputs import render
 from ..files import InputError, read_json, write_json, write_text
 from ..profiles import load_profile
 from .load import load_policy, policy_revision
-
-NOTICE = "Research and education only, not for clinical use."
 
 
 def export_run(run: Path, out: Path) -> None:
@@ -40,8 +37,7 @@ def export_run(run: Path, out: Path) -> None:
     base = {"base_model_name_or_path": policy.path, "revision": policy.revision}
     write_json(part / "adapter" / "adapter_config.json", config | base)
     results = read_json(run / "results.json") if (run / "results.json").exists() else None
-    page = Environment(loader=PackageLoader("medix_lite", "."), trim_blocks=True, lstrip_blocks=True, autoescape=False)
     source = made_with["source"].partition(":")[0]  # what follows is a path of this machine
-    facts = {"profile": profile, "run": made_with, "source": source, "results": results, "notice": NOTICE}
-    write_text(part / "README.md", page.get_template("model.md.j2").render(**facts, tiny=policy.path.startswith("tiny:")))
+    facts = {"profile": profile, "run": made_with, "source": source, "results": results, "tiny": policy.path.startswith("tiny:")}
+    write_text(part / "README.md", render("model.md.j2", **facts))
     part.rename(out)

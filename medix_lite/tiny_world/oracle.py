@@ -24,6 +24,7 @@ LONGEST = 20_000  # characters that are read of an answer
 REACH = 16  # how many words and claims a denial or hedge reaches, so that no text takes long
 TOLERANCE = 0.1  # of a size: the error of a calliper
 ABNORMAL = "something abnormal"
+CONTRADICTS = "answer contradicts the reasoning"
 ASKED = {"side": "side", "size": "size", "count": "count", "knowledge": "organ"}  # what a family asks for, if not the finding
 RECORDED = {"side": "side", "size": "size_mm", "count": "count"}  # the facts that a picture need not have
 
@@ -347,4 +348,4 @@ def check_reasoning(facts: dict[str, Any], thinking: str | None, answer: str | N
     if facts["family"] == "yes_no":
         denied = any(claim.denied and claim.value == facts["target"] for claim in claims)
         against = answered.answers == ({"yes"} if denied else {"no"}) and (denied or firm == {facts["target"]})
-    return [*faults, "answer contradicts the reasoning"] if against else faults
+    return [*faults, CONTRADICTS] if against else faults
