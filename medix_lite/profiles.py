@@ -51,6 +51,8 @@ class Training(Strict):
     updates_per_batch: int = Field(1, gt=0, description="optimizer steps for each batch of rollouts")
     dynamic_sampling: Literal["mean", "std"] | None = Field(None, description="which groups are dropped and drawn anew")
     max_draws: int = Field(4, gt=0, description="batches of rollouts drawn at most, to replace what was dropped")
+    share_pictures: bool = Field(True, description="a picture is looked at once for its group (transformers)")
+    share_prompts: bool = Field(True, description="a prompt is read once for its group (transformers, no gradient checkpointing)")
     weight_decay: float = Field(0.01, ge=0)
     schedule: Literal["linear", "constant_with_warmup"] = Field("linear", description="of the learning rate after the warm-up")
     group_size: int = Field(ge=2)

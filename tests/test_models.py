@@ -5,15 +5,17 @@ import json
 import shutil
 import subprocess
 import sys
+from functools import partial
 
 import pytest
+import torch
 
 from medix_lite.files import DATA, REPOSITORY, InputError, read_json, sha256_of
 from medix_lite.judging.judges import judge_answers, make_judge
 from medix_lite.judging.templates import BASE, MIMIC
 from medix_lite.modalities import MODALITIES
 from medix_lite.models.load import TINY, check_manifest, load_embedder, load_policy, resolve_model
-from medix_lite.models.tiny import build_tiny, train_tokenizer
+from medix_lite.models.tiny import attend_together, build_tiny, train_tokenizer
 from medix_lite.samples import Sample
 
 
@@ -131,6 +133,17 @@ def test_same_seed_gives_same_weights(tmp_path):
     first, second = (read_json(tmp_path / name / "manifest.json") for name in "ab")
     assert first == second
     assert len(first["files"]) > 8
+
+
+def test_attention_over_all_pictures_at_once_is_the_towers_own():
+    tower = load_policy()[0].model.visual
+    pixels, grid = torch.randn(5 * 64, 3 * 2 * 8 * 8), torch.tensor([[1, 8, 8]] * 5)
+    expected = tower(pixels, grid)
+    for block in tower.blocks:
+        block.attn.forward = partial(attend_together, block.attn)
+    found = tower(pixels, grid)
+    torch.testing.assert_close(found.pooler_output, expected.pooler_output, atol=1e-5, rtol=1e-5)
+    assert not torch.allclose(found.pooler_output[:16], found.pooler_output[16:32], atol=1e-2)
 
 
 def test_build_refuses_a_folder_with_other_things(tmp_path):

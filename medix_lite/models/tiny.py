@@ -22,6 +22,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, 
 from torch import nn
 from torch.nn.functional import cross_entropy
 from tqdm.auto import tqdm
+from transformers.models.qwen3_vl.modeling_qwen3_vl import apply_rotary_pos_emb_vision
 
 from ..files import InputError, read_table, sha256_of, write_json, write_text
 from ..judging.templates import MIMIC, REWARD, render
@@ -100,6 +101,22 @@ def train(module: Any, step_loss: Callable[[], Any], steps: int, *, lr: float, w
     module.eval()
 
 
+def attend_together(attention: Any, hidden: Any, cu_seqlens: Any, position_embeddings: Any = None, **_: Any) -> Any:
+    """What a vision tower's attention computes, all pictures in one product; they must be of one size.
+
+    Transformers goes from picture to picture, which is half the time of a tower this small.
+
+    Args:
+        hidden: shape (pictures x patches, width).
+    """
+    shape = (len(cu_seqlens) - 1, -1, attention.num_heads, attention.head_dim)
+    query, key, value = attention.qkv(hidden).reshape(len(hidden), 3, *shape[2:]).unbind(1)
+    query, key = apply_rotary_pos_emb_vision(query, key, *position_embeddings)
+    query, key, value = (part.reshape(shape).transpose(1, 2) for part in (query, key, value))
+    weights = (query @ key.transpose(2, 3) * attention.scaling).softmax(-1, dtype=torch.float32).to(value.dtype)
+    return attention.proj((weights @ value).transpose(1, 2).reshape(len(hidden), -1))
+
+
 def learn_to_see(tower: Any, shown: list[tuple[Any, dict[str, Any]]], rng: Any, steps: int, progress: bool) -> None:
     """Pre-train a vision tower, with heads that are thrown away, to name finding, side, size and count of a picture.
 
@@ -141,6 +158,8 @@ def build_policy(tokenizer: Any, seed: int, steps: int, vision_steps: int, pictu
     items = [(sample, None if image is None else read(images=[image])["pixel_values"].half()) for sample, image in drawn]
     prompts = [CHAT.format(("" if pixels is None else image_block) + build_prompt(sample, "compact")) for sample, pixels in items]
     model.set_attn_implementation(ATTENTION)
+    for block in model.model.visual.blocks:
+        block.attn.forward = partial(attend_together, block.attn)
     shown = [(pixels, sample.facts or {}) for sample, pixels in items if pixels is not None]
     learn_to_see(model.model.visual, shown, rng, vision_steps, progress)
 

@@ -21,6 +21,7 @@ from ..files import InputError, append_jsonl, read_jsonl, read_table, write_json
 from ..profiles import Profile, Training
 from ..responses import build_prompt
 from ..samples import Sample, open_image
+from .sharing import see_once
 from .trainer import DynamicSampling, trainer_class
 
 LORA_TARGETS = r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
@@ -148,7 +149,11 @@ def make_trainer(profile: Profile, samples: Sequence[Sample], reward_function: C
     config = grpo_config(profile, out, seed, processor)
     asked = config.to_dict()
     parts = {"args": config, "train_dataset": training_rows(samples, profile), "model": model, "processing_class": processor}
-    trainer = trainer_class(dynamic)(**parts, reward_funcs=reward_function, peft_config=lora)
+    plain = profile.policy.backend == "unsloth" or config.gradient_checkpointing  # which keep no keys and values
+    kind = trainer_class(dynamic, share_prompts=t.share_prompts and not plain)
+    trainer = kind(**parts, reward_funcs=reward_function, peft_config=lora)
+    if t.share_pictures and profile.policy.backend != "unsloth":
+        see_once(trainer.accelerator.unwrap_model(trainer.model).base_model.model.model.visual, wanted)
     used = trainer.args.to_dict()
     changed = {name: {"asked": asked.get(name), "used": value} for name, value in used.items() if value != asked.get(name)}
     write_json(out / "trainer.json", {"changed_by_backend": changed, "used": used})

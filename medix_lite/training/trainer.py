@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from .sharing import Pictures, completion_logits
+
 Row = dict[str, Any]
 
 
@@ -38,18 +40,19 @@ def teaches(rewards: NDArray[np.floating[Any]], by: str) -> NDArray[np.bool_]:
     return (scored.sum(1) > 1) & ((mean > 0.01) & (mean < 0.99) if by == "mean" else spread > 1e-6)
 
 
-def trainer_class(dynamic: DynamicSampling | None = None) -> type:
-    """TRL's `GRPOTrainer` with four things added.
+def trainer_class(dynamic: DynamicSampling | None = None, *, share_prompts: bool = False) -> type:
+    """TRL's `GRPOTrainer` with five things added.
 
     A batch may mix samples with and without pictures: TRL 1.14.2 hands the processor None for a prompt without a picture, which it
     refuses; an empty list is what it takes. A server judges while log-probabilities are computed, not after (`overlaps`). The
     order of an epoch hangs on seed and epoch alone, where TRL's hangs on the epochs that this process has seen, so that a resumed
-    run would see another. And groups that cannot teach are dropped and drawn anew (`dynamic`), before any log-probability is
-    computed for them.
+    run would see another. Groups that cannot teach are dropped and drawn anew (`dynamic`), before any log-probability is computed
+    for them. And the prompt of a group is read once for log-probabilities, not once for each completion (`share_prompts`).
     """
+    import torch
     from trl import GRPOTrainer
     from trl.data_utils import prepare_multimodal_messages
-    from trl.trainer.utils import RepeatSampler
+    from trl.trainer.utils import RepeatSampler, selective_log_softmax_and_entropy
 
     class EpochSampler(RepeatSampler):
         def set_epoch(self, epoch: int) -> None:
@@ -84,10 +87,27 @@ def trainer_class(dynamic: DynamicSampling | None = None) -> type:
                 return rewards
             return super()._calculate_rewards(inputs, prompts, completions, completion_ids)
 
+        def _get_per_token_logps_and_entropies(self, model: Any, ids: Any, mask: Any, kept: int, **known: Any) -> tuple[Any, ...]:
+            if not share_prompts:
+                return super()._get_per_token_logps_and_entropies(model, ids, mask, kept, **known)
+            rows = known.get("batch_size") or len(ids)
+            pictures = Pictures(**{k: known[k] for k in Pictures._fields}) if known.get("pixel_values") is not None else None
+            made = []
+            for start in range(0, len(ids), rows):
+                part = slice(start, start + rows)
+                own = pictures and pictures.of_rows(range(*part.indices(len(ids))))
+                kinds = known.get("mm_token_type_ids")
+                logits = completion_logits(model, ids[part], mask[part], kept, kinds if kinds is None else kinds[part], own)
+                made.append(
+                    selective_log_softmax_and_entropy(
+                        logits, ids[part, -kept:], temperature=self.temperature, row_mask=mask[part, -kept:]
+                    )
+                )
+            logps, entropies = (torch.cat(parts) for parts in zip(*made, strict=True))
+            return logps, entropies if known.get("compute_entropy") else None, None
+
         def _draw(self, inputs: list[Row], how: DynamicSampling) -> list[Row]:
             """Roll out batch after batch until enough groups are kept; returns their rows and leaves the rest in `_drawn`."""
-            import torch
-
             size = self.num_generations
             wanted, groups = len(inputs) // size, list[tuple[bool, slice, int]]()
             drawn: list[tuple[list[Row], tuple[Any, ...], Any]] = []
