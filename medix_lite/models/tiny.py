@@ -171,11 +171,12 @@ def build_policy(tokenizer: Any, seed: int, steps: int, vision_steps: int, pictu
         rows = [prompt + response for prompt, response in zip(encoded[:batch], encoded[batch:], strict=True)]
         ids = nn.utils.rnn.pad_sequence(list(map(torch.tensor, rows)), batch_first=True, padding_value=tokenizer.pad_token_id)
         place, ends = torch.arange(ids.shape[1]), torch.tensor([[len(row)] for row in rows])
-        labels = ids.where((torch.tensor(starts)[:, None] <= place) & (place < ends), -100)  # only the response is learnt
+        learnt = ((torch.tensor(starts)[:, None] <= place) & (place < ends))[:, 1:]  # the responses
         seen = [pixels.float() for _, pixels in (items[i] for i in chosen) if pixels is not None]
         pictures = {"pixel_values": torch.cat(seen), "image_grid_thw": torch.tensor([[1, side, side]] * len(seen))}
         is_image, mask = (ids == model.config.image_token_id).long(), (place < ends).long()
-        return model(input_ids=ids, attention_mask=mask, labels=labels, mm_token_type_ids=is_image, **pictures).loss
+        hidden = model.model(input_ids=ids, attention_mask=mask, mm_token_type_ids=is_image, **pictures).last_hidden_state[:, :-1]
+        return cross_entropy(model.lm_head(hidden[learnt]).float(), ids[:, 1:][learnt])
 
     train(model, step_loss, steps, lr=2e-3, what="policy", progress=progress)
     model.generation_config.update(eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id, do_sample=True)

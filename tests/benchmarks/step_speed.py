@@ -3,9 +3,9 @@
     python tests/benchmarks/step_speed.py [STEPS] [ROUNDS]
 
 The tiny policy as the profile trains it, and one of random weights (about 50 M, 256 tokens of picture in each prompt). In every
-round each way trains STEPS steps (the large policy a quarter of them) after one to warm up, from the same seed on the same questions
-with the same reward; printed are the medians of all steps. The last line is for the large policy: seconds a step of plain TRL over
-ours.
+round each way trains STEPS steps (the large policy a quarter of them) after one to warm up, from the same seed on the same
+questions with the same reward; printed are the medians of all steps. The last line is for the large policy: seconds a step of plain
+TRL over ours.
 """
 
 import statistics
