@@ -112,7 +112,12 @@ def train(
     judge: JudgeOption = "",
     settings: SettingsOption = "",
 ) -> None:
-    """Train an adapter with GRPO; an interrupted run goes on from its last checkpoint."""
+    """Train an adapter with GRPO; an interrupted run goes on from its last checkpoint.
+
+    Several processes: `accelerate launch --num_processes 2 -m medix_lite train ...`.
+    """
+    from accelerate import PartialState
+
     from . import runs
 
     reward: float | None = None  # of the last rollouts, which several steps may learn from
@@ -123,8 +128,11 @@ def train(
         if row["step"] % 10 == 0 and reward is not None:
             typer.echo(f"step {row['step']}: reward {reward:.3f}, {row['seconds']:.0f} s", err=True)
 
-    done = runs.train(runs.open_run(out, profile, source, seed, judge, settings), report)
-    typer.echo(f"{done['steps']} steps in {done['seconds']} s: {done['adapter']}")
+    with (processes := PartialState()).main_process_first():
+        run = runs.open_run(out, profile, source, seed, judge, settings)
+    done = runs.train(run, report)
+    if processes.is_main_process:
+        typer.echo(f"{done['steps']} steps in {done['seconds']} s: {done['adapter']}")
 
 
 @app.command()

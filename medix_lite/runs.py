@@ -180,12 +180,16 @@ def run_reward(run: Run) -> Any:
 
 def train(run: Run, report: Callable[[dict[str, Any]], None] = lambda row: None) -> dict[str, Any]:
     """Train the run's policy on its training samples with the composite reward; see `training.grpo.train_policy`."""
+    from accelerate import PartialState
+
     from .training.grpo import train_policy
 
-    splits = curated(run)
+    with (processes := PartialState()).main_process_first():
+        splits = curated(run)
     how: dict[str, Any] = {"seed": run.seed, "probe": make_probe(run, splits["probe"]), "report": report}
     done = train_policy(run.profile, splits["train"], run_reward(run), run.folder, **how)
-    write_json(run.folder / "training.json", {"seconds": done["seconds"], "steps": done["steps"]})
+    if processes.is_main_process:
+        write_json(run.folder / "training.json", {"seconds": done["seconds"], "steps": done["steps"]})
     return done
 
 

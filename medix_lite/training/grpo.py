@@ -46,13 +46,24 @@ def training_rows(samples: Sequence[Sample], profile: Profile) -> Any:
 
 
 def grpo_config(profile: Profile, out: Path, seed: int, processor: Any) -> Any:
-    """The full `GRPOConfig`. With one optimizer step for each batch of rollouts the clip is idle by construction."""
+    """The full `GRPOConfig`. With one optimizer step for each batch of rollouts the clip is idle by construction.
+
+    Raises:
+        InputError: the responses of a step do not divide among the processes.
+    """
+    from accelerate import PartialState
     from trl import GRPOConfig
 
     t = profile.training
     on_cpu = profile.device == "cpu"
-    micro_batch = t.micro_batch or t.group_size * t.prompts_per_step
-    accumulated = t.group_size * t.prompts_per_step // micro_batch
+    own, left = divmod(t.group_size * t.prompts_per_step, processes := PartialState().num_processes)
+    micro_batch = min(t.micro_batch or own, own)
+    if left or own % micro_batch:
+        raise InputError(
+            f"{t.group_size} x {t.prompts_per_step} responses of a step do not divide among {processes} processes"
+            f"{f' in passes of {micro_batch}' if t.micro_batch else ''}; change training.prompts_per_step or training.micro_batch"
+        )
+    accumulated = own // micro_batch
     return GRPOConfig(
         **read_table("grpo")["settings"],
         **{theirs: getattr(t, ours) for theirs, ours in read_table("grpo")["profile"].items()},
@@ -81,7 +92,8 @@ def train_policy(
 ) -> dict[str, Any]:
     """Train a LoRA adapter into `out/adapter`, writing one line a step to `out/metrics.jsonl`.
 
-    A finished run is not trained again; an interrupted one goes on from its last checkpoint.
+    A finished run is not trained again; an interrupted one goes on from its last checkpoint. Under `accelerate launch` every
+    process calls this; the first one writes, and the probe and `report` are its alone.
 
     Args:
         samples: training questions.
@@ -95,9 +107,10 @@ def train_policy(
     Raises:
         InputError: the settings or samples cannot train.
     """
+    from accelerate import PartialState
     from transformers import PrinterCallback
 
-    adapter, metrics = out / "adapter", out / "metrics.jsonl"
+    adapter, metrics, processes = out / "adapter", out / "metrics.jsonl", PartialState()
     t = profile.training
     if (adapter / "adapter_model.safetensors").exists():
         rows = read_jsonl(metrics, torn_last_line=True)
@@ -109,7 +122,9 @@ def train_policy(
     start_step, last = max(((int(s.parent.name.split("-")[1]), str(s.parent)) for s in states), default=(0, None))
     rows = read_jsonl(metrics, torn_last_line=True) if last and metrics.exists() else []
     kept = [row for row in rows if row["step"] <= start_step]
-    write_jsonl(metrics, kept)
+    processes.wait_for_everyone()
+    if processes.is_main_process:
+        write_jsonl(metrics, kept)
 
     trainer = make_trainer(profile, samples, reward_function, out, seed)
     processor = trainer.processing_class
@@ -121,8 +136,11 @@ def train_policy(
     else:  # killed between its last checkpoint and the adapter; another call would train one step more
         trainer._load_from_checkpoint(last)
     trainer.save_model(str(out / "adapter.part"))
-    shutil.rmtree(adapter, ignore_errors=True)
-    (out / "adapter.part").rename(adapter)
+    processes.wait_for_everyone()
+    if processes.is_main_process:
+        shutil.rmtree(adapter, ignore_errors=True)
+        (out / "adapter.part").rename(adapter)
+    processes.wait_for_everyone()
     return {"seconds": round(recorder.seconds, 1), "steps": t.steps, "adapter": str(adapter)}
 
 
@@ -135,8 +153,11 @@ def make_trainer(profile: Profile, samples: Sequence[Sample], reward_function: C
         InputError: the settings do not fit the policy, the samples or the number of processes.
     """
     import torch
+    from accelerate import PartialState
 
     t = profile.training
+    if t.dynamic_sampling and PartialState().num_processes > 1:
+        raise InputError("dynamic_sampling works in one process only; set training.dynamic_sampling=null or start one process")
     if len(samples) < (wanted := t.prompts_per_step * t.updates_per_batch):
         need = f"a batch of rollouts takes {wanted} (prompts_per_step x updates_per_batch)"
         raise InputError(f"there are {len(samples)} training samples and {need}; lower training.prompts_per_step or bring more")
@@ -156,9 +177,8 @@ def make_trainer(profile: Profile, samples: Sequence[Sample], reward_function: C
         see_once(trainer.accelerator.unwrap_model(trainer.model).base_model.model.model.visual, wanted)
     used = trainer.args.to_dict()
     changed = {name: {"asked": asked.get(name), "used": value} for name, value in used.items() if value != asked.get(name)}
-    write_json(out / "trainer.json", {"changed_by_backend": changed, "used": used})
-    if dynamic and trainer.accelerator.num_processes > 1:
-        raise InputError("dynamic_sampling works in one process only; set training.dynamic_sampling=null or start one process")
+    if trainer.accelerator.is_main_process:
+        write_json(out / "trainer.json", {"changed_by_backend": changed, "used": used})
     return trainer
 
 
@@ -251,11 +271,11 @@ def make_recorder(metrics: Path, processor: Any, settings: Training, probe: Prob
         seconds = spent
 
         def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
-            if state.global_step == 0 and probe:
+            if state.global_step == 0 and probe and state.is_world_process_zero:
                 self._write({"step": 0} | self._probe(model))
 
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, model: Any = None, **_: Any) -> None:
-            if not logs or "loss" not in logs:
+            if not logs or "loss" not in logs or not state.is_world_process_zero:
                 return
             row = {"step": state.global_step} | {ours: logs[theirs] for theirs, ours in logged.items() if theirs in logs}
             row |= {name: value for name, value in logs.items() if name.startswith("signal/")}

@@ -1,0 +1,5 @@
+"""`python -m medix_lite`, which is what `accelerate launch -m` needs."""
+
+from .cli import main
+
+main()
