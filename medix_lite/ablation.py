@@ -1,7 +1,7 @@
-"""Which signals matter? In: a run, and the arms of `data/arms.yaml`. Out: what each arm's reward paid, and what was true.
+"""What makes the difference? In: a run, and an experiment of `data/arms.yaml`. Out: what each arm's reward paid, and what was true.
 
-Every arm trains the same frozen base on the same questions in the same order; only what it is paid for differs. The oracle
-measures afterwards, and beside training on the probe.
+Every arm trains the same frozen base on the same questions in the same order; only what its entry names differs: what it is paid
+for, or how it learns. The oracle measures afterwards, and beside training on the probe.
 """
 
 import re
@@ -18,6 +18,7 @@ from .evaluation.statistics import bootstrap, paired_difference
 from .files import InputError, read_json, read_jsonl, read_table, write_json
 from .judging.judges import Judge, judge_answers
 from .judging.verdicts import Verdict, decide_exact, rule_verdict
+from .profiles import Training, change_training
 from .responses import parse_response
 from .rewards.composite import CompositeReward
 from .rewards.presets import PUBLISHED_WEIGHTS, find_preset
@@ -49,15 +50,22 @@ def draw_lots(seed: int, prompts: Any, completions: list[Any], trainer_state: An
     return [float(value) for value in rng.random(len(completions))]
 
 
-def arm_reward(run: Run, arm: str, seed: int) -> Any:
-    """The reward function of an arm, for TRL.
+def find_arms(experiment: str, names: Iterable[str] = ()) -> dict[str, dict[str, Any]]:
+    """The arms of an experiment, or those that are named, with what differs in each.
 
     Raises:
-        InputError: there is no such arm.
+        InputError: there is no such experiment or arm.
     """
-    if arm not in (arms := read_table("arms")):
-        raise InputError(f"unknown arm {arm!r}; use one of {', '.join(arms)}")
-    how = arms[arm]
+    if experiment not in (known := read_table("arms")):
+        raise InputError(f"unknown experiment {experiment!r}; use one of {', '.join(known)}")
+    arms: dict[str, dict[str, Any]] = known[experiment]
+    if unknown := [name for name in names if name not in arms]:
+        raise InputError(f"unknown arm {unknown[0]!r}; use one of {', '.join(arms)}")
+    return {name: arms[name] for name in names} or arms
+
+
+def arm_reward(run: Run, arm: str, how: dict[str, Any], seed: int) -> Any:
+    """The reward function of an arm, for TRL; `how` is its entry in `data/arms.yaml`."""
     if how.get("weights") == {}:
         return partial(draw_lots, seed)
     weights = dict.fromkeys(PUBLISHED_WEIGHTS, 0.0) | how["weights"] if "weights" in how else PUBLISHED_WEIGHTS
@@ -91,15 +99,31 @@ def measure_policy(run: Run, adapter: Path | None, out: Path) -> dict[str, Any]:
     }
 
 
-def run_arms(run: Run, arms: Iterable[str], seeds: Iterable[int], report: Callable[[str], None] = print) -> dict[str, Any]:
+def curve_of(rows: Iterable[dict[str, Any]], training: Training) -> list[dict[str, Any]]:
+    """Of each row of the metrics its step, reward and probe, and how many rollouts were drawn up to it, dropped ones included."""
+    kept, drawn = [], 0.0
+    for row in rows:
+        if row["step"] and (row["step"] - 1) % training.updates_per_batch == 0:
+            drawn += row.get("rollouts", training.updates_per_batch * training.group_size * training.prompts_per_step)
+        names = ("step", "reward", "probe/true_accuracy", "probe/judged_accuracy")
+        kept.append({name: row[name] for name in names if name in row} | {"rollouts": round(drawn)})
+    return kept
+
+
+def run_arms(
+    run: Run, arms: dict[str, dict[str, Any]], seeds: Iterable[int], report: Callable[[str], None] = print
+) -> dict[str, Any]:
     """Train and measure every arm with every seed below `run.folder/arms`; what is done already is read back.
+
+    Args:
+        arms: from `find_arms`.
 
     Returns:
         `{"base": measured, "arms": {arm: [{"seed", "seconds", "curve", measured...}, ...]}}`: `measured` as from `measure_policy`,
-        `curve` the rows of the metrics with step, reward and probe.
+        `curve` the rows of the metrics with step, reward and probe, and `rollouts` drawn up to it.
 
     Raises:
-        InputError: the run is not on phantoms, whose truth is known, or an arm is unknown.
+        InputError: the run is not on phantoms, whose truth is known.
     """
     from .training.grpo import train_policy
 
@@ -108,15 +132,15 @@ def run_arms(run: Run, arms: Iterable[str], seeds: Iterable[int], report: Callab
     splits, folder = curated(run), run.folder / "arms"
     base = measure_policy(run, None, folder / "base.jsonl")
     found: dict[str, Any] = {"base": base, "arms": {}}
-    for arm in arms:
+    for arm, how in arms.items():
+        profile = change_training(run.profile, how.get("training", {}))
         for seed in seeds:
-            place = folder / f"{arm.replace(' ', '-')}-{seed}"
+            place = folder / f"{re.sub('[ ,]+', '-', arm)}-{seed}"
             if not (place / "measured.json").exists():
-                how: dict[str, Any] = {"seed": seed, "probe": make_probe(run, splits["probe"])}
-                done = train_policy(run.profile, splits["train"], arm_reward(run, arm, seed), place, **how)
+                options: dict[str, Any] = {"seed": seed, "probe": make_probe(run, splits["probe"])}
+                done = train_policy(profile, splits["train"], arm_reward(run, arm, how, seed), place, **options)
                 measured = measure_policy(run, place / "adapter", place / "responses.jsonl")
-                names = ("step", "reward", "probe/true_accuracy", "probe/judged_accuracy")
-                curve = [{name: row[name] for name in names if name in row} for row in read_jsonl(place / "metrics.jsonl")]
+                curve = curve_of(read_jsonl(place / "metrics.jsonl"), profile.training)
                 write_json(place / "measured.json", {"seed": seed, "seconds": done["seconds"], "curve": curve} | measured)
             one = read_json(place / "measured.json")
             found["arms"].setdefault(arm, []).append(one)

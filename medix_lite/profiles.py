@@ -188,6 +188,13 @@ def load_profile(name: str, overrides: dict[str, Any] | None = None) -> Profile:
         raise InputError(f"cannot read profile {path}: {str(error).splitlines()[0]}") from error
 
 
+def change_training(profile: Profile, changes: dict[str, Any]) -> Profile:
+    """A profile whose training is changed; `algorithm` among the changes brings its preset along, which the others go before."""
+    preset = read_table("grpo")["algorithms"].get(changes.get("algorithm"), {})
+    training = Training.model_validate(profile.training.model_dump() | preset | changes)
+    return profile.model_copy(update={"training": training})
+
+
 def save_profile(profile: Profile, path: Path) -> None:
     """Write the resolved profile as YAML, every default spelt out."""
     write_text(path, yaml.safe_dump(profile.model_dump(), sort_keys=False))

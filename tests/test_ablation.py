@@ -3,8 +3,9 @@
 import pytest
 
 from medix_lite import figures, runs
-from medix_lite.ablation import arm_reward, compare_arms, exact_judge, mentions_judge, run_arms
+from medix_lite.ablation import arm_reward, compare_arms, curve_of, exact_judge, find_arms, mentions_judge, run_arms
 from medix_lite.files import InputError, read_jsonl, read_table
+from medix_lite.profiles import change_training, load_profile
 from medix_lite.samples import Sample
 
 SMALL = "training.steps=2,training.prompts_per_step=2,training.group_size=4,training.probe_every=2,data.train=16,data.probe=4"
@@ -44,8 +45,10 @@ def test_each_arm_pays_for_what_it_says(run):
         f"{tag}<think>I see it.</think><answer>not {sample.reference}</answer>",
     ]
 
+    arms = find_arms("signals")
+
     def paid(arm):
-        return [round(value, 3) for value in arm_reward(run, arm, 0)(None, texts, id=[sample.id] * 3)]
+        return [round(value, 3) for value in arm_reward(run, arm, arms[arm], 0)(None, texts, id=[sample.id] * 3)]
 
     assert paid("judge only") == [1, 0, 0]
     assert paid("exact match") == [1, 0, 0]
@@ -55,19 +58,40 @@ def test_each_arm_pays_for_what_it_says(run):
     assert paid("both") == [1, 0, 0]
     assert paid("composite") == [0.855, 0.145, 0.145]
     assert len(set(paid("random"))) == 3
-    assert set(read_table("arms")) >= {"composite", "judge only", "embedding only", "both", "exact match", "format only", "random"}
+    assert set(arms) >= {"composite", "judge only", "embedding only", "both", "exact match", "format only", "random"}
     faithful = run._replace(profile=run.profile.model_copy(update={"reward": "faithful"}))
-    assert arm_reward(faithful, "weak judge", 0)(None, texts, id=[sample.id] * 3) == [1, 0, 1], (
-        "no rules of the preset before its own"
-    )
-    with pytest.raises(InputError, match="unknown arm 'none'"):
-        arm_reward(run, "none", 0)
+    weak = arm_reward(faithful, "weak judge", arms["weak judge"], 0)
+    assert weak(None, texts, id=[sample.id] * 3) == [1, 0, 1], "no rules of the preset before its own"
+
+
+def test_arms_are_found_by_experiment_and_name():
+    assert list(find_arms("signals", ["random", "both"])) == ["random", "both"]
+    assert find_arms("algorithms") == read_table("arms")["algorithms"]
+    with pytest.raises(InputError, match="unknown arm 'none'; use one of composite"):
+        find_arms("signals", ["none"])
+    with pytest.raises(InputError, match="unknown experiment 'none'; use one of signals"):
+        find_arms("none")
+
+
+@pytest.mark.parametrize("arm", [*find_arms("algorithms"), *find_arms("rates")])
+def test_an_arm_changes_what_it_names(arm):
+    how = (find_arms("algorithms") | find_arms("rates"))[arm]["training"]
+    profile = load_profile("tiny-cpu")
+    changed = change_training(profile, how).training.model_dump()
+    preset = read_table("grpo")["algorithms"].get(how.get("algorithm"), {})
+    assert changed == profile.training.model_dump() | preset | how
+
+
+def test_a_curve_counts_what_was_drawn():
+    training = load_profile("tiny-cpu", {"training.updates_per_batch": 2}).training
+    rows = [{"step": 0}, {"step": 1, "rollouts": 200}, {"step": 2, "reward": 0.5}, {"step": 3}, {"step": 4}]
+    assert [row["rollouts"] for row in curve_of(rows, training)] == [0, 200, 200, 328, 328]
 
 
 @pytest.mark.slow
 def test_arms_are_trained_measured_and_compared(run):
-    told = []
-    found = run_arms(run, ["composite", "random"], [0, 1], told.append)
+    told, arms = [], find_arms("signals", ["composite", "random"])
+    found = run_arms(run, arms, [0, 1], told.append)
     assert len(told) == 4
     table = compare_arms(found)
     assert set(table) == {"base", "composite", "random"}
@@ -76,7 +100,7 @@ def test_arms_are_trained_measured_and_compared(run):
     for name in ("reasoning", "consistent", "format", "judged", "words", "gain"):
         assert table["composite"][name]["value"] is not None, name
     before = (run.folder / "arms" / "composite-1" / "metrics.jsonl").stat().st_mtime_ns
-    again = run_arms(run, ["composite", "random"], [0, 1], told.append)
+    again = run_arms(run, arms, [0, 1], told.append)
     assert again == found, "what is done is read back"
     assert (run.folder / "arms" / "composite-1" / "metrics.jsonl").stat().st_mtime_ns == before
     first = [read_jsonl(run.folder / "arms" / f"{arm}-0" / "metrics.jsonl")[0] for arm in ("composite", "random")]
@@ -85,4 +109,4 @@ def test_arms_are_trained_measured_and_compared(run):
     assert (run.folder / "arms.png").stat().st_size > 10_000
     bccd = run._replace(source="folder:x")
     with pytest.raises(InputError, match="phantoms only"):
-        run_arms(bccd, ["composite"], [0])
+        run_arms(bccd, arms, [0])

@@ -133,6 +133,7 @@ def trainer_class(dynamic: DynamicSampling | None = None, *, share_prompts: bool
                 self._log_metric("reward_seconds", sum(waits))
             self._metrics["train"]["dropped_groups"].append(sum(not keep for keep, *_ in groups) / len(groups))
             self._metrics["train"]["draws"].append(float(len(drawn)))
+            self._metrics["train"]["rollouts"].append(float(len(groups) * size))
             chosen_groups = sorted(groups, key=lambda group: not group[0])[:wanted]
 
             def joined(part: int) -> list[Any] | None:
