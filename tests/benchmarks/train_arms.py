@@ -2,10 +2,10 @@
 
     python tests/benchmarks/train_arms.py EXPERIMENT RUN_FOLDER [SEEDS] [STEPS]
 
-EXPERIMENT is `signals` (which reward: notebook 05), `algorithms` or `rates` (how it learns: notebook 03). Prints a line for each arm
-and seed, then the table; a killed call goes on. `RUN_FOLDER/EXPERIMENT.json` holds what the notebook shows, with the curves of every
-arm and seed. The last line is by how much the best arm ends ahead of the worst in true accuracy; for `signals`, the composite reward
-ahead of the best control.
+EXPERIMENT is `signals` (which reward: notebook 05), `algorithms` or `rates` (how it learns: notebook 03). Prints a line for each
+arm and seed, then the table; a killed call goes on. `RUN_FOLDER/EXPERIMENT.json` holds what the notebook shows, with the curves
+of every arm and seed. The last line is by how much the best arm ends ahead of the worst in true accuracy; for `signals`, the
+composite reward ahead of the best control.
 """
 
 import sys
