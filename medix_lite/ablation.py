@@ -149,22 +149,87 @@ def run_arms(
     return found
 
 
+def mean_over_seeds(found: dict[str, Any], arm: str, name: str) -> Any:
+    """What was measured of an arm, a number for each question."""
+    return np.mean([np.array(one[name], float) for one in found["arms"][arm]], axis=0)
+
+
+def ahead_by(found: dict[str, Any], arm: str, other: str) -> dict[str, Any]:
+    """By how much an arm ends ahead of another in true accuracy, question by question, with its paired 95% interval."""
+    return paired_difference(mean_over_seeds(found, arm, "true"), mean_over_seeds(found, other, "true"))
+
+
 def compare_arms(found: dict[str, Any], reference: str = "composite") -> dict[str, dict[str, Any]]:
     """A row for each arm: means over questions and seeds with 95% intervals, gain on the base, and what `reference` has more.
 
     Questions are resampled with all their seeds together.
     """
 
-    def mean_over_seeds(arm: str, name: str) -> Any:
-        return np.mean([np.array(one[name], float) for one in found["arms"][arm]], axis=0)
-
     def row(arm: str) -> dict[str, Any]:
-        part: dict[str, Any] = {name: bootstrap(mean_over_seeds(arm, name)) for name in found["base"]}
-        part["gain"] = paired_difference(mean_over_seeds(arm, "true"), np.array(found["base"]["true"], float))
+        part: dict[str, Any] = {name: bootstrap(mean_over_seeds(found, arm, name)) for name in found["base"]}
+        part["gain"] = paired_difference(mean_over_seeds(found, arm, "true"), np.array(found["base"]["true"], float))
         part["worst_seed"] = round(min(float(np.mean(one["true"])) for one in found["arms"][arm]), 4)
         if reference in found["arms"] and arm != reference:
-            part[f"{reference} ahead by"] = paired_difference(mean_over_seeds(reference, "true"), mean_over_seeds(arm, "true"))
+            part[f"{reference} ahead by"] = ahead_by(found, reference, arm)
         return part
 
     base = {name: bootstrap(values) for name, values in found["base"].items()}
     return {"base": base} | {arm: row(arm) for arm in found["arms"]}
+
+
+def check_claims(found: dict[str, Any], apart: float = 0.05, overpaid: float = 0.1) -> list[dict[str, Any]]:
+    """What MediX-R1's paper says of its reward signals, and whether an ablation of the `signals` shows it.
+
+    A reward counts as unstable where its seeds end further apart than `apart` in true accuracy, as hacked where it rises by
+    `overpaid` more than the truth does, and as better than another where the 95% interval of the difference lies above 0.
+
+    Returns:
+        for each claim `{"claim", "measured", "reproduced"}`.
+    """
+
+    def spread(arm: str) -> float:
+        ends = [float(np.mean(one["true"])) for one in found["arms"][arm]]
+        return max(ends) - min(ends)
+
+    def pays_too_much(arm: str) -> float:
+        return float(
+            np.mean([rise(one["curve"], "reward") - rise(one["curve"], "probe/true_accuracy") for one in found["arms"][arm]])
+        )
+
+    def told(values: dict[str, float]) -> str:
+        return ", ".join(f"{arm} {value:+.3f}" for arm, value in values.items())
+
+    def compared(arm: str, others: tuple[str, ...]) -> tuple[str, bool]:
+        rows = {other: ahead_by(found, arm, other) for other in others}
+        text = ", ".join(f"{row['value']:+.3f} {row['ci95']} on {other}" for other, row in rows.items())
+        return text, all(row["ci95"][0] > 0 for row in rows.values())
+
+    single = ("judge only", "embedding only")
+    spreads, gaps = (
+        {arm: spread(arm) for arm in (*single, "composite")},
+        {arm: pays_too_much(arm) for arm in (*single, "weak judge")},
+    )
+    tidy = float(np.mean(mean_over_seeds(found, "composite", "format")))
+    both, highest, brittle = (
+        compared(arm, others)
+        for arm, others in (("both", single), ("composite", (*single, "both")), ("composite", ("exact match",)))
+    )
+    claims = {
+        "A single signal is unstable": (f"seeds apart: {told(spreads)}", max(spreads[arm] for arm in single) > apart),
+        "A single signal is hacked": (f"paid beyond the truth: {told(gaps)}", max(gaps[arm] for arm in single) > overpaid),
+        "Judge and embedding together end higher than either": both,
+        "The composite ends highest": highest,
+        "The composite is stable": (
+            f"seeds apart: {spreads['composite']:.3f}, format {tidy:.3f}",
+            spreads["composite"] <= apart and tidy >= 0.95,
+        ),
+        "Exact match is too brittle for open answers": brittle,
+    }
+    return [{"claim": claim, "measured": text, "reproduced": bool(shown)} for claim, (text, shown) in claims.items()]
+
+
+def rise(curve: list[dict[str, Any]], name: str) -> float:
+    """By how much a column of a curve ends above its start: the means of its last and its first tenth, of one value at least."""
+    values = [row[name] for row in curve if row.get(name) is not None]
+    tenth = max(1, len(values) // 10)
+    return float(np.mean(values[-tenth:]) - np.mean(values[:tenth]))

@@ -1,9 +1,10 @@
 """The arms of the reward ablation: what each pays for, and that only this differs."""
 
+import numpy as np
 import pytest
 
 from medix_lite import figures, runs
-from medix_lite.ablation import arm_reward, compare_arms, curve_of, exact_judge, find_arms, mentions_judge, run_arms
+from medix_lite.ablation import arm_reward, check_claims, compare_arms, curve_of, exact_judge, find_arms, mentions_judge, run_arms
 from medix_lite.files import InputError, read_jsonl, read_table
 from medix_lite.profiles import change_training, load_profile
 from medix_lite.samples import Sample
@@ -86,6 +87,34 @@ def test_a_curve_counts_what_was_drawn():
     training = load_profile("tiny-cpu", {"training.updates_per_batch": 2}).training
     rows = [{"step": 0}, {"step": 1, "rollouts": 200}, {"step": 2, "reward": 0.5}, {"step": 3}, {"step": 4}]
     assert [row["rollouts"] for row in curve_of(rows, training)] == [0, 200, 200, 328, 328]
+
+
+def made_up(ends, rewards=(0.5, 0.6)):
+    """An ablation of two seeds with 200 questions: each arm's true accuracies and what its reward rises from and to."""
+    rng = np.random.default_rng(0)
+
+    def one(true, paid):
+        right = (rng.random(200) < true).astype(float).tolist()
+        curve = [{"step": 0, "probe/true_accuracy": 0.5}, {"step": 1, "reward": paid[0]}, {"step": 2, "reward": paid[1]}]
+        return {"true": right, "format": [1.0] * 200, "curve": [*curve, {"step": 3, "probe/true_accuracy": true}]}
+
+    def arm(name):
+        true, paid = ends.get(name, (0.6, 0.6)), rewards.get(name, (0.5, 0.6)) if isinstance(rewards, dict) else rewards
+        return [one(value, paid) for value in true]
+
+    names = [name for name in find_arms("signals") if name != "random"]
+    return {"base": {"true": [0.5] * 200}, "arms": {name: arm(name) for name in names}}
+
+
+def test_claims_are_reproduced_only_where_the_numbers_show_them():
+    def shown(*args):
+        return [claim["reproduced"] for claim in check_claims(made_up(*args))]
+
+    assert shown({}) == [False, False, False, False, True, False]
+    paper = {"judge only": (0.45, 0.6), "both": (0.75, 0.75), "composite": (0.95, 0.95), "exact match": (0.4, 0.4)}
+    assert shown(paper) == [True, False, True, True, True, True]
+    assert shown(paper, {"embedding only": (0.2, 0.9)})[1], "paid far beyond the truth"
+    assert not shown({"composite": (0.5, 0.9)})[4]
 
 
 @pytest.mark.slow

@@ -77,15 +77,18 @@ def shown(*numbers, size=8):
     return torch.cat([pixels[n] for n in numbers]), torch.tensor([[1, size, size]] * len(numbers))
 
 
-def test_a_frozen_tower_sees_a_picture_once_and_forgets_the_oldest(tower):
+def test_a_frozen_tower_sees_a_picture_once_until_it_forgets(tower):
     seen = []
     plain = tower.forward
     tower.forward = lambda pixels, grid, **options: seen.append(len(grid)) or plain(pixels, grid, **options)
     for weight in tower.parameters():
         weight.requires_grad_(False)
     expected = [plain(*shown(*numbers)) for numbers in ((1, 2, 1, 1), (2, 3), (1, 3))]
-    see_once(tower, 2)
+    forget = see_once(tower)
     found = [tower(*shown(*numbers)) for numbers in ((1, 2, 1, 1), (2, 3), (1, 3))]
+    assert seen == [2, 1]
+    forget()
+    tower(*shown(3, 3))
     assert seen == [2, 1, 1]
     for one, other in zip(expected, found, strict=True):
         torch.testing.assert_close(one.pooler_output, other.pooler_output, rtol=0, atol=1e-12)
@@ -94,7 +97,7 @@ def test_a_frozen_tower_sees_a_picture_once_and_forgets_the_oldest(tower):
 
 
 def test_a_tower_that_learns_remembers_nothing(tower):
-    see_once(tower, 9)
+    see_once(tower)
     pixels, grid = shown(1, 1)
     before = tower(pixels, grid).pooler_output
     before.sum().backward()

@@ -174,7 +174,7 @@ def make_trainer(profile: Profile, samples: Sequence[Sample], reward_function: C
     kind = trainer_class(dynamic, share_prompts=t.share_prompts and not plain)
     trainer = kind(**parts, reward_funcs=reward_function, peft_config=lora)
     if t.share_pictures and profile.policy.backend != "unsloth":
-        see_once(trainer.accelerator.unwrap_model(trainer.model).base_model.model.model.visual, wanted)
+        trainer.forget_pictures = see_once(trainer.model.base_model.model.model.visual)
     used = trainer.args.to_dict()
     changed = {name: {"asked": asked.get(name), "used": value} for name, value in used.items() if value != asked.get(name)}
     if trainer.accelerator.is_main_process:

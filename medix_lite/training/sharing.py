@@ -3,8 +3,7 @@
 In: a policy (Qwen3-VL) and the rows of a batch. Out: what the plain path computes, in fewer products.
 """
 
-from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 
@@ -27,19 +26,19 @@ def key_of(tensor: Any) -> bytes:
     return bytes(tensor.detach().cpu().contiguous().view(torch.uint8).numpy())
 
 
-def see_once(tower: Any, most: int) -> None:
-    """Let a vision tower, changed in place, look at each distinct picture once; the last ones it remembers while nothing trains it.
+def see_once(tower: Any) -> Callable[[], None]:
+    """Let a vision tower of a Qwen3-VL, changed in place, look at each distinct picture once; a frozen one remembers them.
 
-    Args:
-        tower: vision tower of a Qwen3-VL.
-        most: how many pictures are remembered.
+    Returns:
+        a function that makes it forget them. Call it between steps: what is computed beside other pictures differs in the last
+        bits, and a resumed run remembers nothing.
     """
     import torch
     from transformers.models.qwen3_vl.modeling_qwen3_vl import BaseModelOutputWithDeepstackFeatures
 
     look, merged = tower.forward, tower.spatial_merge_size**2
     frozen = not any(weight.requires_grad for weight in tower.parameters())
-    known: OrderedDict[Any, list[Any]] = OrderedDict()
+    known: dict[Any, list[Any]] = {}
 
     def forward(hidden_states: Any, grid_thw: Any, **options: Any) -> Any:
         patches = grid_thw.prod(-1).tolist()
@@ -54,12 +53,11 @@ def see_once(tower: Any, most: int) -> None:
             seen |= {keys[place]: list(own) for place, *own in zip(new, *layers, strict=True)}
         if frozen:
             known.update(seen)
-            while len(known) > most:
-                known.popitem(last=False)
         pooled, *deep = (torch.cat(layer) for layer in zip(*(seen[keys[first[number]]] for number in of), strict=True))
         return BaseModelOutputWithDeepstackFeatures(last_hidden_state=None, pooler_output=pooled, deepstack_features=deep)
 
     tower.forward = forward
+    return known.clear
 
 
 class Pictures(NamedTuple):

@@ -66,7 +66,10 @@ def trainer_class(dynamic: DynamicSampling | None = None, *, share_prompts: bool
 
         _drawn: tuple[tuple[Any, ...], Any] | None = None  # what `_generate` and `_calculate_rewards` yield, made already
 
+        forget_pictures = staticmethod(lambda: None)  # those of the last step (`sharing.see_once`)
+
         def _generate_and_score_completions(self, inputs: list[Row]) -> dict[str, Any]:
+            self.forget_pictures()
             if dynamic and self.model.training:
                 inputs = self._draw(inputs, dynamic)
             self._ids = [row["id"] for row in inputs]

@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from medix_lite.ablation import compare_arms, find_arms, run_arms
+from medix_lite.ablation import check_claims, compare_arms, find_arms, run_arms
 from medix_lite.files import write_json
 from medix_lite.runs import environment, open_run
 
@@ -28,7 +28,10 @@ def main(experiment: str, folder: Path, seeds: int = 3, steps: int = 100) -> Non
     arms = {arm: [{k: one[k] for k in ("seed", "seconds", "curve")} for one in of_arm] for arm, of_arm in found["arms"].items()}
     minutes = round((time.perf_counter() - started) / 60, 1)
     settings = {"seeds": seeds, "steps": steps, "minutes": minutes, "policy": run.profile.policy.path} | machine
-    write_json(folder / f"{experiment}.json", {"settings": settings, "table": table, "arms": arms})
+    claims = {"claims": check_claims(found)} if experiment == "signals" else {}
+    write_json(folder / f"{experiment}.json", {"settings": settings, "table": table, "arms": arms} | claims)
+    for claim in claims.get("claims", []):
+        print("reproduced    " if claim["reproduced"] else "not reproduced", claim["claim"], "|", claim["measured"])
     for arm, row in table.items():
         print(
             f"{arm:15}", "  ".join(f"{name} {value['value'] if isinstance(value, dict) else value}" for name, value in row.items())
