@@ -58,6 +58,9 @@ def test_every_setting_of_the_config_that_matters_is_ours(tmp_path):
     assert config.use_cpu
     assert not config.gradient_checkpointing
     assert config.generation_kwargs["suppress_tokens"], "a sampled image mark would crash the next forward pass"
+    assert not config.use_vllm
+    with pytest.raises(InputError, match=r"training\.rollouts=vllm-server needs a GPU; set it to transformers"):
+        grpo_config(load_profile("tiny-cpu", {"training.rollouts": "vllm-server"}), tmp_path, 5, load_policy()[1])
 
 
 def test_nothing_to_train_on_is_named(tmp_path):

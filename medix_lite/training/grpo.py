@@ -64,6 +64,9 @@ def grpo_config(profile: Profile, out: Path, seed: int, processor: Any) -> Any:
             f"{f' in passes of {micro_batch}' if t.micro_batch else ''}; change training.prompts_per_step or training.micro_batch"
         )
     accumulated = own // micro_batch
+    if (by_vllm := t.rollouts != "transformers") and on_cpu:
+        raise InputError(f"training.rollouts={t.rollouts} needs a GPU; set it to transformers")
+    banned = image_token_ids(processor)
     return GRPOConfig(
         **read_table("grpo")["settings"],
         **{theirs: getattr(t, ours) for theirs, ours in read_table("grpo")["profile"].items()},
@@ -76,7 +79,9 @@ def grpo_config(profile: Profile, out: Path, seed: int, processor: Any) -> Any:
         save_steps=-(-t.save_every // t.updates_per_batch) * t.updates_per_batch,  # between batches of rollouts, to resume exactly
         max_completion_length=profile.max_new_tokens,
         use_cpu=on_cpu,
-        generation_kwargs={"suppress_tokens": image_token_ids(processor)},
+        generation_kwargs={"logit_bias": dict.fromkeys(banned, -100.0)} if by_vllm else {"suppress_tokens": banned},
+        use_vllm=by_vllm,
+        vllm_mode="server" if t.rollouts == "vllm-server" else "colocate",
     )
 
 
