@@ -5,7 +5,7 @@ for, or how it learns. The oracle measures afterwards, and beside training on th
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -50,7 +50,7 @@ def draw_lots(seed: int, prompts: Any, completions: list[Any], trainer_state: An
     return [float(value) for value in rng.random(len(completions))]
 
 
-def find_arms(experiment: str, names: Iterable[str] = ()) -> dict[str, dict[str, Any]]:
+def find_arms(experiment: str, names: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
     """The arms of an experiment, or those that are named, with what differs in each.
 
     Raises:
@@ -123,7 +123,7 @@ def run_arms(
         `curve` the rows of the metrics with step, reward and probe, and `rollouts` drawn up to it.
 
     Raises:
-        InputError: the run is not on phantoms, whose truth is known.
+        InputError: the run is not on phantoms, whose truth is known, or holds an arm that was something else.
     """
     from .training.grpo import train_policy
 
@@ -141,8 +141,10 @@ def run_arms(
                 done = train_policy(profile, splits["train"], arm_reward(run, arm, how, seed), place, **options)
                 measured = measure_policy(run, place / "adapter", place / "responses.jsonl")
                 curve = curve_of(read_jsonl(place / "metrics.jsonl"), profile.training)
-                write_json(place / "measured.json", {"seed": seed, "seconds": done["seconds"], "curve": curve} | measured)
-            one = read_json(place / "measured.json")
+                known = {"how": how, "seed": seed, "seconds": done["seconds"], "curve": curve}
+                write_json(place / "measured.json", known | measured)
+            if (one := read_json(place / "measured.json")).pop("how") != how:
+                raise InputError(f"{place} holds an arm of this name that was another; delete it or choose another run folder")
             found["arms"].setdefault(arm, []).append(one)
             gain = paired_difference(one["true"], base["true"])["value"]
             report(f"{arm}, seed {seed}: true accuracy {np.mean(one['true']):.3f}, gain {gain:+.3f}")
@@ -180,8 +182,10 @@ def compare_arms(found: dict[str, Any], reference: str = "composite") -> dict[st
 def check_claims(found: dict[str, Any], apart: float = 0.05, overpaid: float = 0.1) -> list[dict[str, Any]]:
     """What MediX-R1's paper says of its reward signals, and whether an ablation of the `signals` shows it.
 
-    A reward counts as unstable where its seeds end further apart than `apart` in true accuracy, as hacked where it rises by
-    `overpaid` more than the truth does, and as better than another where the 95% interval of the difference lies above 0.
+    A reward counts as unstable where its seeds end further apart than `apart` in true accuracy, and as better than another
+    where the 95% interval of the difference lies above 0. It counts as hacked where its rise beyond the rise of the truth is
+    larger than the composite's by `overpaid`: what is paid is sampled and the truth is of greedy answers, so that they part a
+    little in every arm.
 
     Returns:
         for each claim `{"claim", "measured", "reproduced"}`.
@@ -207,7 +211,7 @@ def check_claims(found: dict[str, Any], apart: float = 0.05, overpaid: float = 0
     single = ("judge only", "embedding only")
     spreads, gaps = (
         {arm: spread(arm) for arm in (*single, "composite")},
-        {arm: pays_too_much(arm) for arm in (*single, "weak judge")},
+        {arm: pays_too_much(arm) - pays_too_much("composite") for arm in (*single, "weak judge")},
     )
     tidy = float(np.mean(mean_over_seeds(found, "composite", "format")))
     both, highest, brittle = (
@@ -216,7 +220,10 @@ def check_claims(found: dict[str, Any], apart: float = 0.05, overpaid: float = 0
     )
     claims = {
         "A single signal is unstable": (f"seeds apart: {told(spreads)}", max(spreads[arm] for arm in single) > apart),
-        "A single signal is hacked": (f"paid beyond the truth: {told(gaps)}", max(gaps[arm] for arm in single) > overpaid),
+        "A single signal is hacked": (
+            f"paid beyond the truth, more than by the composite: {told(gaps)}",
+            max(gaps[arm] for arm in single) > overpaid,
+        ),
         "Judge and embedding together end higher than either": both,
         "The composite ends highest": highest,
         "The composite is stable": (

@@ -114,11 +114,10 @@ def train(
 ) -> None:
     """Train an adapter with GRPO; an interrupted run goes on from its last checkpoint.
 
-    Several processes: `accelerate launch --num_processes 2 -m medix_lite train ...`.
+    Several processes: `torchrun --nproc_per_node 2 -m medix_lite train ...`, or `accelerate launch` on several GPUs.
     """
-    from accelerate import PartialState
-
     from . import runs
+    from .profiles import processes_of
 
     reward: float | None = None  # of the last rollouts, which several steps may learn from
 
@@ -128,7 +127,7 @@ def train(
         if row["step"] % 10 == 0 and reward is not None:
             typer.echo(f"step {row['step']}: reward {reward:.3f}, {row['seconds']:.0f} s", err=True)
 
-    with (processes := PartialState()).main_process_first():
+    with (processes := processes_of(load_profile(profile, parse_settings(settings)))).main_process_first():
         run = runs.open_run(out, profile, source, seed, judge, settings)
     done = runs.train(run, report)
     if processes.is_main_process:
@@ -291,6 +290,22 @@ def export(
 
     export_run(run, out)
     typer.echo(f"{out}: adapter, merged weights and README.md")
+
+
+@app.command("export-easyr1")
+def export_for_easyr1(
+    curated: Annotated[Path, typer.Argument(help="Folder that `curate` wrote.")],
+    out: Annotated[Path, typer.Option(help="Folder to make.")],
+    profile: ProfileOption = "qwen3-vl-30b",
+    settings: SettingsOption = "",
+) -> None:
+    """Write data and settings for EasyR1, which trains on several GPUs."""
+    from .rewards.easyr1 import export_easyr1  # slow to import
+
+    rows = export_easyr1(curated, load_profile(profile, parse_settings(settings)), out)
+    typer.echo(
+        f"{out}: {rows['train']} rows to train on, {rows['test']} to test; python3 -m verl.trainer.main config={out}/config.yaml"
+    )
 
 
 def refuse_existing(out: Path | None) -> None:

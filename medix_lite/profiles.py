@@ -57,6 +57,7 @@ class Training(Strict):
     max_draws: int = Field(4, gt=0, description="batches of rollouts drawn at most, to replace what was dropped")
     share_pictures: bool = Field(True, description="a picture is looked at once for its group (transformers)")
     share_prompts: bool = Field(True, description="a prompt is read once for its group (transformers, no gradient checkpointing)")
+    gradient_checkpointing: bool = Field(True, description="on a GPU: less memory, more time")
     weight_decay: float = Field(0.01, ge=0)
     schedule: Literal["linear", "constant_with_warmup"] = Field("linear", description="of the learning rate after the warm-up")
     group_size: int = Field(ge=2)
@@ -165,12 +166,7 @@ def load_profile(name: str, overrides: dict[str, Any] | None = None) -> Profile:
         raise InputError(f"unknown profile {name!r}; use one of {', '.join(shipped)}, or the path of a YAML file")
     try:
         fields = yaml.safe_load(path.read_text(encoding="utf-8"))
-        presets, training = read_table("grpo")["algorithms"], fields["training"]
-        own = training.get("algorithm", "grpo")
-        if (named := (overrides or {}).get("training.algorithm", own)) == own:
-            fields["training"] = presets.get(own, {}) | training
-        else:  # what the profile's own preset has set goes with it
-            fields["training"] = {k: v for k, v in training.items() if k not in presets.get(own, {})} | presets.get(named, {})
+        fields["training"] = choose_algorithm(fields["training"], (overrides or {}).get("training.algorithm"))
         for key, value in (overrides or {}).items():
             *parents, last = key.split(".")
             place = fields
@@ -192,11 +188,25 @@ def load_profile(name: str, overrides: dict[str, Any] | None = None) -> Profile:
         raise InputError(f"cannot read profile {path}: {str(error).splitlines()[0]}") from error
 
 
+def choose_algorithm(training: dict[str, Any], named: str | None) -> dict[str, Any]:
+    """Settings of GRPO with those of an algorithm: another one than theirs goes before them, and what their own has set goes."""
+    presets, own = read_table("grpo")["algorithms"], training.get("algorithm", "grpo")
+    if named in (None, own):
+        return presets.get(own, {}) | training
+    return {k: v for k, v in training.items() if k not in presets.get(own, {})} | presets.get(named, {})
+
+
 def change_training(profile: Profile, changes: dict[str, Any]) -> Profile:
-    """A profile whose training is changed; `algorithm` among the changes brings its preset along, which the others go before."""
-    preset = read_table("grpo")["algorithms"].get(changes.get("algorithm"), {})
-    training = Training.model_validate(profile.training.model_dump() | preset | changes)
-    return profile.model_copy(update={"training": training})
+    """A profile with some settings of its training changed; `algorithm` among them brings its preset along."""
+    training = choose_algorithm(profile.training.model_dump(), changes.get("algorithm")) | changes
+    return profile.model_copy(update={"training": Training.model_validate(training)})
+
+
+def processes_of(profile: Profile) -> Any:
+    """Accelerate's `PartialState`: which of how many processes this is, under torchrun or `accelerate launch`."""
+    from accelerate import PartialState
+
+    return PartialState(cpu=profile.device == "cpu")
 
 
 def save_profile(profile: Profile, path: Path) -> None:

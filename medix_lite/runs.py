@@ -10,8 +10,8 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from functools import partial
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -23,7 +23,8 @@ from .files import REPOSITORY, InputError, read_json, read_jsonl, write_json
 from .judging.judges import Judge, judge_answers, judge_to_file, make_judge
 from .judging.verdicts import Verdict
 from .models.load import load_embedder, load_policy, policy_revision, resolve_model
-from .profiles import Profile, load_profile, parse_settings, save_profile
+from .models.sharing import see_once, tower_of
+from .profiles import Profile, load_profile, parse_settings, processes_of, save_profile
 from .responses import Response, parse_response
 from .samples import Sample, read_samples
 
@@ -105,13 +106,15 @@ def prepare_device(profile: Profile) -> None:
         InputError: no CUDA device, a package of the GPU path is missing, or the profile is one for several machines.
     """
     if profile.device == "several machines":
-        raise InputError(f"profile {profile.name!r} needs several GPUs through EasyR1, which this version does not export to yet")
+        raise InputError(f"profile {profile.name!r} trains on several GPUs through EasyR1; see `medix-lite export-easyr1`")
     if profile.device == "cpu":
         return
     import torch
 
     if not torch.cuda.is_available():
         raise InputError(f"profile {profile.name!r} needs a CUDA GPU and none is visible; use --profile tiny-cpu or a GPU machine")
+    if profile.training.rollouts != "transformers" and find_spec("vllm") is None:
+        raise InputError(f"training.rollouts={profile.training.rollouts} needs vLLM; install requirements-gpu.txt")
     if profile.policy.backend == "unsloth":
         try:
             import unsloth  # noqa: F401
@@ -180,11 +183,9 @@ def run_reward(run: Run) -> Any:
 
 def train(run: Run, report: Callable[[dict[str, Any]], None] = lambda row: None) -> dict[str, Any]:
     """Train the run's policy on its training samples with the composite reward; see `training.grpo.train_policy`."""
-    from accelerate import PartialState
-
     from .training.grpo import train_policy
 
-    with (processes := PartialState()).main_process_first():
+    with (processes := processes_of(run.profile)).main_process_first():
         splits = curated(run)
     how: dict[str, Any] = {"seed": run.seed, "probe": make_probe(run, splits["probe"]), "report": report}
     done = train_policy(run.profile, splits["train"], run_reward(run), run.folder, **how)
@@ -224,7 +225,13 @@ def ask_policy(
     policy = profile.policy
     options |= {"model_name": f"{policy.path}{'+adapter' if adapter else ''}", "batch_size": profile.evaluation.batch_size}
     options |= {"revision": policy_revision(policy.path, policy.revision, adapter), "temperature": 0.0 if copies == 1 else 1.0}
-    load = partial(load_policy, policy.path, revision=policy.revision, adapter=adapter, dtype=policy.dtype, device=profile.device)
+
+    def load() -> tuple[Any, Any]:
+        where: dict[str, Any] = {"revision": policy.revision, "dtype": policy.dtype, "device": profile.device}
+        model, processor = load_policy(policy.path, adapter=adapter, **where)
+        see_once(tower_of(model))  # several copies ask about one picture
+        return model, processor
+
     return generate(load, samples, out, copies=copies, **options, **sampling_of(profile))
 
 

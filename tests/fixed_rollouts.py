@@ -2,7 +2,8 @@
 
     python tests/fixed_rollouts.py OUT [SETTING=VALUE ...]
 
-Everything else is the real thing. What OUT holds then must not depend on the number of processes.
+Everything else is the real thing. What OUT holds then must not depend on the number of processes, as long as each draws whole
+groups.
 """
 
 import hashlib
@@ -11,9 +12,8 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
-from accelerate import PartialState
 
-from medix_lite.profiles import load_profile, parse_settings
+from medix_lite.profiles import load_profile, parse_settings, processes_of
 from medix_lite.tiny_world.questions import make_samples
 from medix_lite.training import grpo
 
@@ -31,7 +31,7 @@ def reward(completions, **_):
 
 def main(out, *settings):
     profile = load_profile("tiny-cpu", SMALL | parse_settings(",".join(settings)))
-    with PartialState().main_process_first():
+    with processes_of(profile).main_process_first():
         samples = make_samples(24, "train", 3, out.with_name("images"))
     real = grpo.make_trainer
 

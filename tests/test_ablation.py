@@ -74,13 +74,22 @@ def test_arms_are_found_by_experiment_and_name():
         find_arms("none")
 
 
-@pytest.mark.parametrize("arm", [*find_arms("algorithms"), *find_arms("rates")])
-def test_an_arm_changes_what_it_names(arm):
-    how = (find_arms("algorithms") | find_arms("rates"))[arm]["training"]
-    profile = load_profile("tiny-cpu")
-    changed = change_training(profile, how).training.model_dump()
-    preset = read_table("grpo")["algorithms"].get(how.get("algorithm"), {})
-    assert changed == profile.training.model_dump() | preset | how
+@pytest.mark.parametrize("arm", find_arms("rates"))
+def test_a_rate_is_what_its_name_says(arm):
+    changed = change_training(load_profile("tiny-cpu"), find_arms("rates")[arm]["training"]).training
+    assert [changed.learning_rate, changed.beta] == [float(value) for value in arm.split(",")]
+    assert changed.algorithm == "grpo"
+
+
+def test_an_algorithm_brings_its_preset_and_takes_it_along():
+    plain = load_profile("tiny-cpu")
+    dapo = change_training(plain, find_arms("algorithms")["dapo"]["training"])
+    assert (dapo.training.loss_type, dapo.training.epsilon_high, dapo.training.dynamic_sampling) == ("dapo", 0.28, "std")
+    assert dapo.training.learning_rate == plain.training.learning_rate
+    again = change_training(dapo, {"algorithm": "grpo", "beta": plain.training.beta})
+    assert again == plain
+    gspo = change_training(plain, find_arms("algorithms")["gspo"]["training"] | {"updates_per_batch": 2}).training
+    assert (gspo.importance_sampling_level, gspo.epsilon_low, gspo.updates_per_batch) == ("sequence", 3e-4, 2)
 
 
 def test_a_curve_counts_what_was_drawn():
@@ -112,8 +121,9 @@ def test_claims_are_reproduced_only_where_the_numbers_show_them():
 
     assert shown({}) == [False, False, False, False, True, False]
     paper = {"judge only": (0.45, 0.6), "both": (0.75, 0.75), "composite": (0.95, 0.95), "exact match": (0.4, 0.4)}
-    assert shown(paper) == [True, False, True, True, True, True]
-    assert shown(paper, {"embedding only": (0.2, 0.9)})[1], "paid far beyond the truth"
+    fair = {"composite": (0.5, 0.95), "both": (0.5, 0.75)}
+    assert shown(paper, fair) == [True, False, True, True, True, True]
+    assert shown(paper, fair | {"embedding only": (0.2, 0.9)})[1], "paid far beyond the truth"
     assert not shown({"composite": (0.5, 0.9)})[4]
 
 
@@ -136,6 +146,8 @@ def test_arms_are_trained_measured_and_compared(run):
     assert first[0]["probe/true_accuracy"] == first[1]["probe/true_accuracy"], "all arms start from the same base"
     figures.save(figures.arm_curves(found), run.folder / "arms.png")
     assert (run.folder / "arms.png").stat().st_size > 10_000
+    with pytest.raises(InputError, match="composite-0 holds an arm of this name that was another"):
+        run_arms(run, {"composite": {"weights": {"format": 1.0}}}, [0])
     bccd = run._replace(source="folder:x")
     with pytest.raises(InputError, match="phantoms only"):
         run_arms(bccd, arms, [0])

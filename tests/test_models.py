@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 import torch
 
-from medix_lite.files import DATA, REPOSITORY, InputError, read_json, sha256_of
+from medix_lite.files import DATA, REPOSITORY, InputError, read_json, read_table, sha256_of
 from medix_lite.judging.judges import judge_answers, make_judge
 from medix_lite.judging.templates import BASE, MIMIC
 from medix_lite.modalities import MODALITIES
@@ -89,6 +89,11 @@ def test_embedder_puts_synonyms_nearer_than_near_misses():
         ["pleural effusion", "fluid around the lung", "pneumothorax"], normalize_embeddings=True
     )
     assert a @ synonym > 0.8 > a @ near
+
+
+def test_shipped_models_are_those_that_a_build_makes():
+    amounts = read_table("tiny_models")["amounts"]
+    assert read_json(TINY / "manifest.json")["settings"] == {"seed": 0} | amounts
 
 
 def test_measured_scores_are_of_the_shipped_weights():

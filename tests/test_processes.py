@@ -1,4 +1,4 @@
-"""Two processes under `accelerate launch` do what one does, and say so once."""
+"""Two processes under torchrun do what one does, and say so once."""
 
 import os
 import socket
@@ -20,9 +20,8 @@ def launch(processes, *command):
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
-    options = ["--cpu", "--num_processes", processes, "--num_machines", 1, "--mixed_precision", "no", "--dynamo_backend", "no"]
-    options += ["--main_process_port", port, "--num_cpu_threads_per_process", 1]
-    whole = [sys.executable, "-m", "accelerate.commands.launch", *options, *command]
+    options = ["--nproc_per_node", processes, "--master_port", port]
+    whole = [sys.executable, "-m", "torch.distributed.run", *options, *command]
     return subprocess.run(
         list(map(str, whole)), capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}, timeout=600
     )
@@ -75,3 +74,4 @@ def test_the_command_trains_in_two_processes(tmp_path):
     rows = read_jsonl(tmp_path / "run" / "metrics.jsonl")
     assert [row["step"] for row in rows] == [0, 1, 2]
     assert all("probe/true_accuracy" in row for row in rows)
+    assert read_json(tmp_path / "run" / "trainer.json")["used"]["per_device_train_batch_size"] == 4, "each has half of the step"

@@ -6,18 +6,23 @@ import json
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from datasets import load_dataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from medix_lite.curation.curate import curate
 from medix_lite.files import DATA, REPOSITORY, InputError, read_table
 from medix_lite.judging.judges import Judge, Voter, make_judge
 from medix_lite.judging.servers import Reply
 from medix_lite.judging.templates import Template
 from medix_lite.modalities import MODALITIES
 from medix_lite.models.load import load_embedder
+from medix_lite.profiles import load_profile
 from medix_lite.responses import parse_response
 from medix_lite.rewards.composite import (
     PATIENCE,
@@ -27,9 +32,10 @@ from medix_lite.rewards.composite import (
     is_zeroed,
     score_responses,
 )
+from medix_lite.rewards.easyr1 import compute_score, export_easyr1
 from medix_lite.rewards.presets import PRESETS, find_preset
 from medix_lite.rewards.signals import contradicts, format_signal, modality_signal, semantic_signal
-from medix_lite.samples import Sample
+from medix_lite.samples import Sample, open_image, read_samples
 
 PICTURE = Sample(id="p", question="What does this show?", reference="pneumonia", modality="X_RAY", images=["p.png"])
 TEXT = Sample(id="t", question="Which organ?", reference="lung")
@@ -220,6 +226,46 @@ def test_easyr1_loads_the_reward_by_its_path() -> None:
     batch[0]["response"] = GOOD.replace("pneumonia", "some airy thing")
     with pytest.raises(InputError, match="cannot be scored"):
         module.compute_score(batch, judge="rules")
+
+
+# The names of EasyR1's settings (verl/trainer/config.py and verl/workers/*/config.py) that we write.
+EASYR1 = {
+    "data": "train_files val_files prompt_key answer_key image_key max_prompt_length max_response_length rollout_batch_size "
+    "max_pixels min_pixels",
+    "algorithm": "adv_estimator disable_kl use_kl_loss kl_penalty kl_coef online_filtering filter_key",
+    "actor": "global_batch_size clip_ratio_low clip_ratio_high clip_ratio_dual loss_avg_mode loss_type model optim",
+    "rollout": "n temperature",
+    "reward": "reward_type reward_function reward_function_kwargs",
+}
+
+
+@pytest.mark.parametrize("algorithm", ["medix-grpo", "medix-dapo", "medix-gspo"])
+def test_easyr1_gets_data_and_settings_that_its_reward_reads(algorithm: str, tmp_path: Path) -> None:
+    curate("phantoms", tmp_path / "curated", sizes={"train": 20, "probe": 2, "test": 8}, seed=0, image_size=64)
+    profile = load_profile("qwen3-vl-30b", {"training.algorithm": algorithm, "judge": "rules", "embedder.path": "tiny:embedder"})
+    rows = export_easyr1(tmp_path / "curated", profile, tmp_path / "easyr1")
+    train = load_dataset(
+        "parquet", data_files=str(tmp_path / "easyr1" / "train.parquet"), split="train", cache_dir=str(tmp_path / "c")
+    )
+    samples = [s for s in read_samples(tmp_path / "curated" / "samples_train.jsonl") if s.has_image]
+    assert len(train) == rows["train"] == len(samples)
+    assert train[0]["problem"].startswith("<image>")
+    assert train[0]["images"][0].tobytes() == open_image(samples[0].images[0], None).tobytes()
+    assert "facts" not in json.loads(train[0]["answer"])
+    config = yaml.safe_load((tmp_path / "easyr1" / "config.yaml").read_text())
+    worker = config["worker"]
+    for part, names in EASYR1.items():
+        assert set(config.get(part) or worker[part]) <= set(names.split()), part
+    assert (config["data"]["rollout_batch_size"], worker["actor"]["global_batch_size"], worker["rollout"]["n"]) == (512, 128, 5)
+    assert (worker["actor"].get("loss_type") == "gspo") == (algorithm == "medix-gspo")
+    assert config["algorithm"].get("online_filtering", False) == (algorithm == "medix-dapo")
+    path, function = worker["reward"]["reward_function"].rsplit(":", 1)
+    assert (Path(path).name, function) == ("easyr1.py", "compute_score")
+    right = f"<{samples[0].modality}> <think>x</think> <answer>{samples[0].reference}</answer>"
+    batch = [{"response": right, "ground_truth": train[0]["answer"]}]
+    assert compute_score(batch, **worker["reward"]["reward_function_kwargs"])[0]["accuracy"] == 1
+    with pytest.raises(InputError, match="exists already"):
+        export_easyr1(tmp_path / "curated", profile, tmp_path / "easyr1")
 
 
 def test_reward_never_reads_the_facts(embedder: Any) -> None:

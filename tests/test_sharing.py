@@ -6,11 +6,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from medix_lite.models.sharing import find_repeats, see_once, tower_of
 from medix_lite.profiles import load_profile
 from medix_lite.tiny_world.questions import make_samples
 from medix_lite.training.grpo import make_trainer, next_batch
-from medix_lite.training.sharing import find_repeats, see_once
 
+CHUNK = 4  # responses in a pass
 SETTINGS = {"training.prompts_per_step": 6, "training.group_size": 4, "max_new_tokens": 12}
 
 
@@ -38,14 +39,26 @@ def logps_and_gradient(samples, out, shuffled=True, **settings):
         batch = unsplit_pixel_values_by_grid(shuffle_sequence_dict(split_pixel_values_by_grid(batch)))
     ids, mask = (torch.cat([batch[f"prompt_{kind}"], batch[f"completion_{kind}"]], 1) for kind in ("ids", "mask"))
     kept = batch["completion_ids"].size(1)
+    counted = {"tokens": 0, "pictures": 0}
+    model = trainer.model.base_model.model
+
+    def count_tokens(module, args):
+        counted["tokens"] += args[0].numel()
+
+    def count_patches(module, args):
+        counted["pictures"] += len(args[0]) // 64
+
+    model.get_input_embeddings().register_forward_pre_hook(count_tokens)
+    tower_of(model).patch_embed.register_forward_pre_hook(count_patches)
     names = ("pixel_values", "image_grid_thw", "num_images", "mm_token_type_ids")
-    known = {name: batch[name] for name in names if name in batch} | {"compute_entropy": True, "batch_size": 16}
+    known = {name: batch[name] for name in names if name in batch} | {"compute_entropy": True, "batch_size": CHUNK}
     logps, entropies, _ = trainer._get_per_token_logps_and_entropies(trainer.model, ids, mask, kept, **known)
     weights = torch.linspace(-1, 1, logps.numel(), dtype=logps.dtype).reshape(logps.shape) * batch["completion_mask"]
     ((logps * weights).sum()).backward()
-    counted = batch["completion_mask"].bool()
+    real = batch["completion_mask"].bool()
     gradients = {name: p.grad.clone() for name, p in trainer.model.named_parameters() if p.grad is not None}
-    return ids, logps.detach()[counted], entropies.detach()[counted], gradients
+    pictures_in = [sum(batch.get("num_images", [0])[start : start + CHUNK]) for start in range(0, len(ids), CHUNK)]
+    return ids, logps.detach()[real], entropies.detach()[real], gradients, counted, pictures_in
 
 
 @pytest.mark.parametrize("pictures", ["some", "none", "all"])
@@ -59,6 +72,11 @@ def test_shared_pictures_and_prompts_change_neither_log_probabilities_nor_gradie
     assert len({tuple(row) for row in plain[0].tolist()}) > 6
     for one, other in zip(plain[1:3], shared[1:3], strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=1e-6)
+    assert shared[4]["tokens"] < 0.8 * plain[4]["tokens"]
+    if pictures != "none":
+        assert 0 < shared[4]["pictures"] < plain[4]["pictures"]
+    if pictures == "some":
+        assert 0 in plain[5], "a pass without pictures among passes with some"
     assert plain[3].keys() == shared[3].keys()
     assert max(gradient.abs().max() for gradient in plain[3].values()) > 1e-3
     for name, gradient in plain[3].items():
@@ -84,7 +102,7 @@ def test_a_frozen_tower_sees_a_picture_once_until_it_forgets(tower):
     for weight in tower.parameters():
         weight.requires_grad_(False)
     expected = [plain(*shown(*numbers)) for numbers in ((1, 2, 1, 1), (2, 3), (1, 3))]
-    forget = see_once(tower)
+    forget = see_once(tower, remember=True)
     found = [tower(*shown(*numbers)) for numbers in ((1, 2, 1, 1), (2, 3), (1, 3))]
     assert seen == [2, 1]
     forget()
@@ -96,8 +114,19 @@ def test_a_frozen_tower_sees_a_picture_once_until_it_forgets(tower):
             torch.testing.assert_close(layer, own, rtol=0, atol=1e-12)
 
 
-def test_a_tower_that_learns_remembers_nothing(tower):
+def test_nothing_is_remembered_unless_asked_for(tower):
+    seen = []
+    plain = tower.forward
+    tower.forward = lambda pixels, grid, **options: seen.append(len(grid)) or plain(pixels, grid, **options)
+    tower.requires_grad_(False)
     see_once(tower)
+    for _ in range(2):
+        tower(*shown(1, 2, 1))
+    assert seen == [2, 2]
+
+
+def test_a_tower_that_learns_remembers_nothing(tower):
+    see_once(tower, remember=True)
     pixels, grid = shown(1, 1)
     before = tower(pixels, grid).pooler_output
     before.sum().backward()

@@ -1,17 +1,22 @@
-"""The composite reward for EasyR1 (verl on Ray), which loads this file by its path. In: its batch. Out: its scores.
+"""EasyR1 (verl on Ray): its data and settings, and the composite reward, for which it loads this file by its path.
 
 `medix_lite/rewards/EASYR1.md` is the recipe. Each `ground_truth` is a sample as one JSON object.
 """
 
 import json
 from functools import cache
+from pathlib import Path
 from typing import Any
 
-from medix_lite.files import InputError
+import yaml
+
+from medix_lite.files import InputError, write_text
 from medix_lite.judging.judges import make_judge
 from medix_lite.models.load import load_embedder
+from medix_lite.profiles import Profile
+from medix_lite.responses import build_prompt
 from medix_lite.rewards.composite import score_responses
-from medix_lite.samples import Sample, validated
+from medix_lite.samples import Sample, read_samples, validated
 
 REWARD_NAME, REWARD_TYPE = "medix_lite", "batch"
 
@@ -46,3 +51,77 @@ def compute_score(
             raise InputError(f"sample {reward.id!r} cannot be scored ({why}); mend the judge and resume")
         scores.append({"overall": reward.total} | {name: value for name, value in reward.signals.items() if value is not None})
     return scores
+
+
+def export_easyr1(curated: Path, profile: Profile, out: Path) -> dict[str, int]:
+    """Write what EasyR1 trains from: `train.parquet`, `test.parquet` (pictures inside) and `config.yaml`, its settings.
+
+    A sample without pictures is left out, since EasyR1 takes a file with them or without; so are facts, which are the oracle's.
+
+    Args:
+        curated: a folder that `medix-lite curate` wrote.
+
+    Returns:
+        rows of each file.
+
+    Raises:
+        InputError: `out` exists, or a split has no samples with pictures.
+    """
+    from datasets import Dataset, Image, Sequence
+
+    if out.exists():
+        raise InputError(f"{out} exists already; choose another folder")
+    rows = {}
+    for split in ("train", "test"):
+        samples = [sample for sample in read_samples(curated / f"samples_{split}.jsonl") if sample.has_image]
+        if not samples:
+            raise InputError(f"{curated} has no {split} samples with pictures, and EasyR1 trains on these here")
+        prompts = [build_prompt(sample, profile.prompt_style, profile.max_prompt_chars) for sample in samples]
+        columns = {
+            "problem": ["<image>" * len(sample.images) + prompt for sample, prompt in zip(samples, prompts, strict=True)],
+            "images": [sample.images for sample in samples],
+            "answer": [json.dumps(sample.model_dump(exclude={"images", "facts"})) for sample in samples],
+        }
+        out.mkdir(parents=True, exist_ok=True)
+        Dataset.from_dict(columns).cast_column("images", Sequence(Image())).to_parquet(out / f"{split}.parquet")
+        rows[split] = len(samples)
+    write_text(out / "config.yaml", yaml.safe_dump(easyr1_settings(profile, out.resolve()), sort_keys=False))
+    return rows
+
+
+def easyr1_settings(profile: Profile, folder: Path) -> dict[str, Any]:
+    """A profile in EasyR1's words; what is not named keeps EasyR1's default."""
+    t = profile.training
+    files = {"train_files": f"{folder}/train.parquet", "val_files": f"{folder}/test.parquet"}
+    columns = {"prompt_key": "problem", "answer_key": "answer", "image_key": "images"}
+    lengths = {"max_prompt_length": 4096, "max_response_length": profile.max_new_tokens}
+    sizes = {"rollout_batch_size": t.prompts_per_step * t.updates_per_batch}
+    sizes |= {"max_pixels": profile.image_size**2, "min_pixels": 3136} if profile.image_size else {}
+    clip = {"clip_ratio_low": t.epsilon_low, "clip_ratio_high": t.epsilon_high} | ({"clip_ratio_dual": t.delta} if t.delta else {})
+    average = {"loss_avg_mode": "token" if t.loss_type == "dapo" else "seq"}
+    average |= {"loss_type": "gspo"} if t.importance_sampling_level == "sequence" else {}
+    optimizer = {"lr": t.learning_rate, "weight_decay": t.weight_decay, "lr_warmup_steps": t.warmup_steps}
+    model = {"model_path": profile.policy.path, "trust_remote_code": False}
+    reward = {"judge": profile.judge, "preset": profile.reward, "embedder": profile.embedder.path}
+    dynamic = {"online_filtering": True, "filter_key": "overall"} if t.dynamic_sampling else {}
+    return {
+        "data": files | columns | lengths | sizes,
+        "algorithm": {
+            "adv_estimator": "grpo",
+            "disable_kl": t.beta == 0,
+            "use_kl_loss": True,
+            "kl_penalty": "low_var_kl",
+            "kl_coef": t.beta,
+        }
+        | dynamic,
+        "worker": {
+            "actor": {"global_batch_size": t.prompts_per_step, **clip, **average, "model": model, "optim": optimizer},
+            "rollout": {"n": t.group_size, "temperature": t.temperature},
+            "reward": {
+                "reward_type": "batch",
+                "reward_function": f"{Path(__file__).resolve()}:compute_score",
+                "reward_function_kwargs": reward | {"embedder_revision": profile.embedder.revision},
+            },
+        },
+        "trainer": {"max_steps": t.steps, "save_freq": t.save_every, "experiment_name": profile.name},
+    }

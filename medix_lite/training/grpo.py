@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from ..evaluation.generate import image_token_ids
 from ..files import InputError, append_jsonl, read_jsonl, read_table, write_json, write_jsonl
-from ..profiles import Profile, Training
+from ..models.sharing import see_once, tower_of
+from ..profiles import Profile, Training, processes_of
 from ..responses import build_prompt
 from ..samples import Sample, open_image
-from .sharing import see_once
 from .trainer import DynamicSampling, trainer_class
 
 LORA_TARGETS = r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
@@ -51,12 +51,11 @@ def grpo_config(profile: Profile, out: Path, seed: int, processor: Any) -> Any:
     Raises:
         InputError: the responses of a step do not divide among the processes.
     """
-    from accelerate import PartialState
     from trl import GRPOConfig
 
     t = profile.training
     on_cpu = profile.device == "cpu"
-    own, left = divmod(t.group_size * t.prompts_per_step, processes := PartialState().num_processes)
+    own, left = divmod(t.group_size * t.prompts_per_step, processes := processes_of(profile).num_processes)
     micro_batch = min(t.micro_batch or own, own)
     if left or own % micro_batch:
         raise InputError(
@@ -70,7 +69,8 @@ def grpo_config(profile: Profile, out: Path, seed: int, processor: Any) -> Any:
     return GRPOConfig(
         **read_table("grpo")["settings"],
         **{theirs: getattr(t, ours) for theirs, ours in read_table("grpo")["profile"].items()},
-        **dict.fromkeys(("bf16", "gradient_checkpointing", "dataloader_pin_memory"), not on_cpu),
+        **dict.fromkeys(("bf16", "dataloader_pin_memory"), not on_cpu),
+        gradient_checkpointing=t.gradient_checkpointing and not on_cpu,
         output_dir=str(out / "checkpoints"),
         **dict.fromkeys(("seed", "data_seed"), seed),
         per_device_train_batch_size=micro_batch,
@@ -97,7 +97,7 @@ def train_policy(
 ) -> dict[str, Any]:
     """Train a LoRA adapter into `out/adapter`, writing one line a step to `out/metrics.jsonl`.
 
-    A finished run is not trained again; an interrupted one goes on from its last checkpoint. Under `accelerate launch` every
+    A finished run is not trained again; an interrupted one goes on from its last checkpoint. Under torchrun every
     process calls this; the first one writes, and the probe and `report` are its alone.
 
     Args:
@@ -112,10 +112,9 @@ def train_policy(
     Raises:
         InputError: the settings or samples cannot train.
     """
-    from accelerate import PartialState
     from transformers import PrinterCallback
 
-    adapter, metrics, processes = out / "adapter", out / "metrics.jsonl", PartialState()
+    adapter, metrics, processes = out / "adapter", out / "metrics.jsonl", processes_of(profile)
     t = profile.training
     if (adapter / "adapter_model.safetensors").exists():
         rows = read_jsonl(metrics, torn_last_line=True)
@@ -158,10 +157,9 @@ def make_trainer(profile: Profile, samples: Sequence[Sample], reward_function: C
         InputError: the settings do not fit the policy, the samples or the number of processes.
     """
     import torch
-    from accelerate import PartialState
 
     t = profile.training
-    if t.dynamic_sampling and PartialState().num_processes > 1:
+    if t.dynamic_sampling and processes_of(profile).num_processes > 1:
         raise InputError("dynamic_sampling works in one process only; set training.dynamic_sampling=null or start one process")
     if len(samples) < (wanted := t.prompts_per_step * t.updates_per_batch):
         need = f"a batch of rollouts takes {wanted} (prompts_per_step x updates_per_batch)"
@@ -179,7 +177,7 @@ def make_trainer(profile: Profile, samples: Sequence[Sample], reward_function: C
     kind = trainer_class(dynamic, share_prompts=t.share_prompts and not plain)
     trainer = kind(**parts, reward_funcs=reward_function, peft_config=lora)
     if t.share_pictures and profile.policy.backend != "unsloth":
-        trainer.forget_pictures = see_once(trainer.model.base_model.model.model.visual)
+        trainer.forget_pictures = see_once(tower_of(trainer.model), remember=True)
     used = trainer.args.to_dict()
     changed = {name: {"asked": asked.get(name), "used": value} for name, value in used.items() if value != asked.get(name)}
     if trainer.accelerator.is_main_process:
@@ -190,7 +188,7 @@ def make_trainer(profile: Profile, samples: Sequence[Sample], reward_function: C
 def rehearse(profile: Profile, samples: Sequence[Sample], out: Path) -> dict[str, float]:
     """One step as heavy as any, so that too little memory shows at once: the longest questions, responses as long as may be.
 
-    The reward is drawn by lot, so that no judge is needed.
+    The reward is drawn by lot, so that no judge is needed, and the rollouts by transformers.
 
     Returns:
         `seconds` of the step, `gigabytes` at its peak (of the GPU; on a CPU of the process so far), `minutes` that the profile's
@@ -210,7 +208,7 @@ def rehearse(profile: Profile, samples: Sequence[Sample], out: Path) -> dict[str
 
     wanted = t.prompts_per_step * t.updates_per_batch
     heaviest = list(islice(cycle(sorted(samples, key=weight, reverse=True)), wanted))
-    plain = t.model_copy(update={"steps": t.updates_per_batch, "dynamic_sampling": None})
+    plain = t.model_copy(update={"steps": t.updates_per_batch, "dynamic_sampling": None, "rollouts": "transformers"})
     rng = np.random.default_rng(0)
     lot = lambda completions, **_: rng.random(len(completions)).tolist()  # noqa: E731
     trainer = make_trainer(profile.model_copy(update={"training": plain}), heaviest, lot, out)

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .sharing import Pictures, completion_logits
+from ..models.sharing import Pictures, completion_logits
 
 Row = dict[str, Any]
 
@@ -52,7 +52,7 @@ def trainer_class(dynamic: DynamicSampling | None = None, *, share_prompts: bool
     import torch
     from trl import GRPOTrainer
     from trl.data_utils import prepare_multimodal_messages
-    from trl.trainer.utils import RepeatSampler, selective_log_softmax_and_entropy
+    from trl.trainer.utils import RepeatSampler, selective_log_softmax, selective_log_softmax_and_entropy
 
     class EpochSampler(RepeatSampler):
         def set_epoch(self, epoch: int) -> None:
@@ -91,7 +91,7 @@ def trainer_class(dynamic: DynamicSampling | None = None, *, share_prompts: bool
             return super()._calculate_rewards(inputs, prompts, completions, completion_ids)
 
         def _get_per_token_logps_and_entropies(self, model: Any, ids: Any, mask: Any, kept: int, **known: Any) -> tuple[Any, ...]:
-            if not share_prompts:
+            if not share_prompts or known.get("compute_aux_loss"):
                 return super()._get_per_token_logps_and_entropies(model, ids, mask, kept, **known)
             rows = known.get("batch_size") or len(ids)
             pictures = Pictures(**{k: known[k] for k in Pictures._fields}) if known.get("pixel_values") is not None else None
@@ -101,13 +101,14 @@ def trainer_class(dynamic: DynamicSampling | None = None, *, share_prompts: bool
                 own = pictures and pictures.of_rows(range(*part.indices(len(ids))))
                 kinds = known.get("mm_token_type_ids")
                 logits = completion_logits(model, ids[part], mask[part], kept, kinds if kinds is None else kinds[part], own)
-                made.append(
-                    selective_log_softmax_and_entropy(
-                        logits, ids[part, -kept:], temperature=self.temperature, row_mask=mask[part, -kept:]
-                    )
-                )
-            logps, entropies = (torch.cat(parts) for parts in zip(*made, strict=True))
-            return logps, entropies if known.get("compute_entropy") else None, None
+                what: dict[str, Any] = {"temperature": self.temperature, "row_mask": mask[part, -kept:]}
+                if known.get("compute_entropy"):
+                    what |= {"entropy_requires_grad": self._entropy_bonus_enabled}
+                    made.append(selective_log_softmax_and_entropy(logits, ids[part, -kept:], **what))
+                else:
+                    made.append((selective_log_softmax(logits, ids[part, -kept:], **what),))
+            logps, *entropies = (torch.cat(parts) for parts in zip(*made, strict=True))
+            return logps, entropies[0] if entropies else None, None
 
         def _draw(self, inputs: list[Row], how: DynamicSampling) -> list[Row]:
             """Roll out batch after batch until enough groups are kept; returns their rows and leaves the rest in `_drawn`."""

@@ -26,8 +26,15 @@ def main(experiment: str, folder: Path, seeds: int = 3, steps: int = 100) -> Non
     table = compare_arms(found)
     machine = {name: value for name, value in environment(run.profile, 0).items() if name in ("python", "cores", "versions")}
     arms = {arm: [{k: one[k] for k in ("seed", "seconds", "curve")} for one in of_arm] for arm, of_arm in found["arms"].items()}
-    minutes = round((time.perf_counter() - started) / 60, 1)
-    settings = {"seeds": seeds, "steps": steps, "minutes": minutes, "policy": run.profile.policy.path} | machine
+    minutes = round((time.perf_counter() - started) / 60, 1)  # of this call
+    training = round(sum(one["seconds"] for of_arm in found["arms"].values() for one in of_arm) / 60, 1)
+    settings = {
+        "seeds": seeds,
+        "steps": steps,
+        "minutes": minutes,
+        "minutes_of_training": training,
+        "policy": run.profile.policy.path,
+    } | machine
     claims = {"claims": check_claims(found)} if experiment == "signals" else {}
     write_json(folder / f"{experiment}.json", {"settings": settings, "table": table, "arms": arms} | claims)
     for claim in claims.get("claims", []):

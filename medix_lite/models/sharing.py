@@ -20,41 +20,50 @@ def find_repeats(keys: Sequence[Any]) -> tuple[list[int], list[int]]:
 
 
 def key_of(tensor: Any) -> bytes:
-    """The very bytes of a tensor; equal keys are equal tensors of one shape and type."""
+    """The very bytes of a tensor. Shape and type go beside them where they may differ."""
     import torch
 
     return bytes(tensor.detach().cpu().contiguous().view(torch.uint8).numpy())
 
 
-def see_once(tower: Any) -> Callable[[], None]:
-    """Let a vision tower of a Qwen3-VL, changed in place, look at each distinct picture once; a frozen one remembers them.
+def tower_of(model: Any) -> Any:
+    """The vision tower of a Qwen3-VL, with or without adapter."""
+    return next(module for name, module in model.named_modules() if name.rpartition(".")[2] == "visual")
+
+
+def see_once(tower: Any, *, remember: bool = False) -> Callable[[], None]:
+    """Let a vision tower of a Qwen3-VL, changed in place, look at each distinct picture of a batch once.
+
+    Args:
+        remember: whether it remembers them for the batches that follow; a tower that learns never does.
 
     Returns:
         a function that makes it forget them. Call it between steps: what is computed beside other pictures differs in the last
         bits, and a resumed run remembers nothing.
     """
     import torch
-    from transformers.models.qwen3_vl.modeling_qwen3_vl import BaseModelOutputWithDeepstackFeatures
 
     look, merged = tower.forward, tower.spatial_merge_size**2
-    frozen = not any(weight.requires_grad for weight in tower.parameters())
-    known: dict[Any, list[Any]] = {}
+    remember = remember and not any(weight.requires_grad for weight in tower.parameters())
+    known: dict[Any, tuple[type, list[Any]]] = {}
 
     def forward(hidden_states: Any, grid_thw: Any, **options: Any) -> Any:
         patches = grid_thw.prod(-1).tolist()
         parts = hidden_states.split(patches)
-        keys = [(tuple(shape), key_of(part)) for shape, part in zip(grid_thw.tolist(), parts, strict=True)]
+        mixed = torch.is_autocast_enabled(hidden_states.device.type)  # what was seen in one precision is not used in another
+        keys = [(mixed, tuple(shape), key_of(part)) for shape, part in zip(grid_thw.tolist(), parts, strict=True)]
         first, of = find_repeats(keys)
         seen = {keys[place]: known[keys[place]] for place in first if keys[place] in known}
         if new := [place for place in first if keys[place] not in seen]:
             features = look(torch.cat([parts[place] for place in new]), grid_thw[new], **options)
             tokens = [patches[place] // merged for place in new]
-            layers = [layer.split(tokens) for layer in (features.pooler_output, *features.deepstack_features)]
-            seen |= {keys[place]: list(own) for place, *own in zip(new, *layers, strict=True)}
-        if frozen:
+            layers = [layer.split(tokens) for layer in (features.pooler_output, *(features.get("deepstack_features") or ()))]
+            seen |= {keys[place]: (type(features), own) for place, *own in zip(new, *layers, strict=True)}
+        if remember:
             known.update(seen)
-        pooled, *deep = (torch.cat(layer) for layer in zip(*(seen[keys[first[number]]] for number in of), strict=True))
-        return BaseModelOutputWithDeepstackFeatures(last_hidden_state=None, pooler_output=pooled, deepstack_features=deep)
+        kinds, layers_of = zip(*(seen[keys[first[number]]] for number in of), strict=True)
+        pooled, *deep = (torch.cat(layer) for layer in zip(*layers_of, strict=True))
+        return kinds[0](pooler_output=pooled, **({"deepstack_features": deep} if deep else {}))
 
     tower.forward = forward
     return known.clear
@@ -89,10 +98,11 @@ def completion_logits(model: Any, ids: Any, mask: Any, kept: int, kinds: Any = N
     import torch
 
     cut = ids.size(1) - kept - 1  # the last token of the prompt predicts the first of the completion
-    seen = [b""] * len(ids)
+    seen: list[Any] = [()] * len(ids)
     if pictures:
-        seen = [key_of(pictures.of_rows([row]).pixel_values) if count else b"" for row, count in enumerate(pictures.num_images)]
-    keys = [(key_of(row[: cut + 1]), key_of(own[: cut + 1]), picture) for row, own, picture in zip(ids, mask, seen, strict=True)]
+        own = [pictures.of_rows([row]) for row in range(len(ids))]
+        seen = [(key_of(part.pixel_values), key_of(part.image_grid_thw)) for part in own]
+    keys = [(key_of(row[: cut + 1]), key_of(real[: cut + 1]), picture) for row, real, picture in zip(ids, mask, seen, strict=True)]
     first, of = find_repeats(keys)
     inputs = {"input_ids": ids[first, :cut], "attention_mask": mask[first, :cut], "use_cache": True, "logits_to_keep": 1}
     positions = torch.arange(cut, ids.size(1), device=ids.device).expand(3, len(ids), -1)
