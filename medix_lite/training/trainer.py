@@ -43,11 +43,12 @@ def teaches(rewards: NDArray[np.floating[Any]], by: str) -> NDArray[np.bool_]:
 def trainer_class(dynamic: DynamicSampling | None = None, *, share_prompts: bool = False) -> type:
     """TRL's `GRPOTrainer` with five things added.
 
-    A batch may mix samples with and without pictures: TRL 1.14.2 hands the processor None for a prompt without a picture, which it
-    refuses; an empty list is what it takes. A server judges while log-probabilities are computed, not after (`overlaps`). The
-    order of an epoch hangs on seed and epoch alone, where TRL's hangs on the epochs that this process has seen, so that a resumed
-    run would see another. Groups that cannot teach are dropped and drawn anew (`dynamic`), before any log-probability is computed
-    for them. And the prompt of a group is read once for log-probabilities, not once for each completion (`share_prompts`).
+    A batch may mix samples with and without pictures: TRL 1.14.2 hands the processor None for a prompt without a picture, which
+    it refuses (an empty list is what it takes), and the vision tower an empty tensor in a pass without any. A server judges
+    while log-probabilities are computed, not after (`overlaps`). The order of an epoch hangs on seed and epoch alone, where
+    TRL's hangs on the epochs that this process has seen, so that a resumed run would see another. Groups that cannot teach are
+    dropped and drawn anew (`dynamic`), before any log-probability is computed for them. And the prompt of a group is read once
+    for log-probabilities, not once for each completion (`share_prompts`).
     """
     import torch
     from trl import GRPOTrainer
@@ -91,24 +92,32 @@ def trainer_class(dynamic: DynamicSampling | None = None, *, share_prompts: bool
             return super()._calculate_rewards(inputs, prompts, completions, completion_ids)
 
         def _get_per_token_logps_and_entropies(self, model: Any, ids: Any, mask: Any, kept: int, **known: Any) -> tuple[Any, ...]:
-            if not share_prompts or known.get("compute_aux_loss"):
-                return super()._get_per_token_logps_and_entropies(model, ids, mask, kept, **known)
-            rows = known.get("batch_size") or len(ids)
+            """Pass by pass; in one without pictures TRL hands an empty tensor to the tower, which breaks it."""
             pictures = Pictures(**{k: known[k] for k in Pictures._fields}) if known.get("pixel_values") is not None else None
+            kinds, rows = known.pop("mm_token_type_ids", None), known.pop("batch_size", None) or len(ids)
             made = []
             for start in range(0, len(ids), rows):
                 part = slice(start, start + rows)
                 own = pictures and pictures.of_rows(range(*part.indices(len(ids))))
-                kinds = known.get("mm_token_type_ids")
-                logits = completion_logits(model, ids[part], mask[part], kept, kinds if kinds is None else kinds[part], own)
-                what: dict[str, Any] = {"temperature": self.temperature, "row_mask": mask[part, -kept:]}
-                if known.get("compute_entropy"):
-                    what |= {"entropy_requires_grad": self._entropy_bonus_enabled}
-                    made.append(selective_log_softmax_and_entropy(logits, ids[part, -kept:], **what))
+                if own is None or not own.pixel_values.numel():
+                    known |= dict.fromkeys((*Pictures._fields, "mm_token_type_ids"))
                 else:
-                    made.append((selective_log_softmax(logits, ids[part, -kept:], **what),))
-            logps, *entropies = (torch.cat(parts) for parts in zip(*made, strict=True))
-            return logps, entropies[0] if entropies else None, None
+                    known |= own._asdict() | {"mm_token_type_ids": kinds[part]}
+                made.append(self._logps_of_pass(model, ids[part], mask[part], kept, **known))
+            join = lambda parts: None if parts[0] is None else torch.cat(parts)  # noqa: E731
+            logps, entropies, losses = zip(*made, strict=True)
+            return join(logps), join(entropies), None if losses[0] is None else torch.stack(losses).mean()
+
+        def _logps_of_pass(self, model: Any, ids: Any, mask: Any, kept: int, **known: Any) -> tuple[Any, ...]:
+            if not share_prompts or known.get("compute_aux_loss"):
+                return super()._get_per_token_logps_and_entropies(model, ids, mask, kept, **known)
+            pictures = Pictures(**{k: known[k] for k in Pictures._fields}) if known["num_images"] else None
+            logits = completion_logits(model, ids, mask, kept, known["mm_token_type_ids"], pictures)
+            how: dict[str, Any] = {"temperature": self.temperature, "row_mask": mask[:, -kept:]}
+            if known.get("compute_entropy"):
+                how |= {"entropy_requires_grad": self._entropy_bonus_enabled}
+                return *selective_log_softmax_and_entropy(logits, ids[:, -kept:], **how), None
+            return selective_log_softmax(logits, ids[:, -kept:], **how), None, None
 
         def _draw(self, inputs: list[Row], how: DynamicSampling) -> list[Row]:
             """Roll out batch after batch until enough groups are kept; returns their rows and leaves the rest in `_drawn`."""
