@@ -17,6 +17,7 @@ from pathlib import Path
 
 import torch
 import transformers
+from transformers import PrinterCallback
 
 from medix_lite import runs
 from medix_lite.models.load import load_policy
@@ -71,6 +72,7 @@ def seconds_of(steps: int, settings: str) -> tuple[list[float], int]:
             return made
 
         trainer.training_step, trainer._generate_and_score_completions = step, score
+        trainer.remove_callback(PrinterCallback)
         trainer.train()
     return taken[1:], longest
 
