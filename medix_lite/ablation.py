@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from .curation.splits import group_of
 from .evaluation.score import truths
 from .evaluation.statistics import bootstrap, paired_difference
 from .files import InputError, read_json, read_jsonl, read_table, write_json
@@ -119,7 +120,8 @@ def run_arms(
         arms: from `find_arms`.
 
     Returns:
-        `{"base": measured, "arms": {arm: [{"seed", "seconds", "curve", measured...}, ...]}}`: `measured` as from `measure_policy`,
+        `{"base": measured, "groups": what the bootstrap resamples together, one per question, "arms": {arm: [{"seed", "seconds",
+        "curve", measured...}, ...]}}`: `measured` as from `measure_policy`,
         `curve` the rows of the metrics with step, reward and probe, and `rollouts` drawn up to it.
 
     Raises:
@@ -131,7 +133,7 @@ def run_arms(
         raise InputError("the ablation needs the truth, so it runs on phantoms only")
     splits, folder = curated(run), run.folder / "arms"
     base = measure_policy(run, None, folder / "base.jsonl")
-    found: dict[str, Any] = {"base": base, "arms": {}}
+    found: dict[str, Any] = {"base": base, "arms": {}, "groups": [group_of(sample) for sample in splits["test"]]}
     for arm, how in arms.items():
         profile = change_training(run.profile, how.get("training", {}))
         for seed in seeds:
@@ -157,25 +159,27 @@ def mean_over_seeds(found: dict[str, Any], arm: str, name: str) -> Any:
 
 
 def ahead_by(found: dict[str, Any], arm: str, other: str) -> dict[str, Any]:
-    """By how much an arm ends ahead of another in true accuracy, question by question, with its paired 95% interval."""
-    return paired_difference(mean_over_seeds(found, arm, "true"), mean_over_seeds(found, other, "true"))
+    """By how much an arm ends ahead of another in true accuracy, question by question, with its paired 95% interval and p-value."""
+    return paired_difference(mean_over_seeds(found, arm, "true"), mean_over_seeds(found, other, "true"), found["groups"])
 
 
 def compare_arms(found: dict[str, Any], reference: str = "composite") -> dict[str, dict[str, Any]]:
     """A row for each arm: means over questions and seeds with 95% intervals, gain on the base, and what `reference` has more.
 
-    Questions are resampled with all their seeds together.
+    Questions are resampled with all their seeds, and those of one picture, together.
     """
 
     def row(arm: str) -> dict[str, Any]:
-        part: dict[str, Any] = {name: bootstrap(mean_over_seeds(found, arm, name)) for name in found["base"]}
-        part["gain"] = paired_difference(mean_over_seeds(found, arm, "true"), np.array(found["base"]["true"], float))
+        part: dict[str, Any] = {name: bootstrap(mean_over_seeds(found, arm, name), found["groups"]) for name in found["base"]}
+        part["gain"] = paired_difference(
+            mean_over_seeds(found, arm, "true"), np.array(found["base"]["true"], float), found["groups"]
+        )
         part["worst_seed"] = round(min(float(np.mean(one["true"])) for one in found["arms"][arm]), 4)
         if reference in found["arms"] and arm != reference:
             part[f"{reference} ahead by"] = ahead_by(found, reference, arm)
         return part
 
-    base = {name: bootstrap(values) for name, values in found["base"].items()}
+    base = {name: bootstrap(values, found["groups"]) for name, values in found["base"].items()}
     return {"base": base} | {arm: row(arm) for arm in found["arms"]}
 
 

@@ -112,7 +112,7 @@ def made_up(ends, rewards=(0.5, 0.6)):
         return [one(value, paid) for value in true]
 
     names = [name for name in find_arms("signals") if name != "random"]
-    return {"base": {"true": [0.5] * 200}, "arms": {name: arm(name) for name in names}}
+    return {"base": {"true": [0.5] * 200}, "groups": list(map(str, range(200))), "arms": {name: arm(name) for name in names}}
 
 
 def test_claims_are_reproduced_only_where_the_numbers_show_them():

@@ -39,5 +39,71 @@ def bootstrap(values: Sequence[float | None] | NDArray[Any], clusters: list[str]
 
 
 def paired_difference(after: ArrayLike, before: ArrayLike, clusters: list[str] | None = None, seed: int = 0) -> dict[str, Any]:
-    """Mean of `after - before`, question by question, with its paired bootstrap interval."""
-    return bootstrap(np.asarray(after, dtype=float) - np.asarray(before, dtype=float), clusters, seed)
+    """Mean of `after - before`, question by question, with its paired bootstrap interval and `p`, from `sign_flip_test`."""
+    differences = np.asarray(after, dtype=float) - np.asarray(before, dtype=float)
+    return bootstrap(differences, clusters, seed) | {"p": sign_flip_test(differences, clusters, seed)}
+
+
+def sign_flip_test(differences: ArrayLike, clusters: list[str] | None = None, seed: int = 0) -> float | None:
+    """Two-sided p-value of paired differences, shape (n,): how often is their sum as far from 0 with every sign drawn anew?
+
+    Differences of a cluster flip together. The p-value counts the data as one of the draws, so that it is never 0; None without
+    data.
+
+    >>> sign_flip_test([0.0, 0.0])
+    1.0
+    """
+    numbers = np.asarray(differences, dtype=float)
+    keep = ~np.isnan(numbers)
+    if not keep.any():
+        return None
+    _, index = np.unique(np.arange(numbers.size)[keep] if clusters is None else np.asarray(clusters)[keep], return_inverse=True)
+    sums = np.bincount(index, weights=numbers[keep])
+    signs = np.random.default_rng(seed).choice([-1.0, 1.0], size=(DRAWS, sums.size))
+    as_far = np.abs(signs @ sums) >= abs(sums.sum()) - 1e-9
+    return round(float((1 + as_far.sum()) / (1 + DRAWS)), 4)
+
+
+def corrected_mean(judged: ArrayLike, also_judged: ArrayLike, truth: ArrayLike) -> dict[str, Any]:
+    """A judge's mean put right by a small set that humans labelled: prediction-powered inference (Angelopoulos et al. 2023).
+
+    The estimate is mean(judged) + mean(truth - also_judged), its variance var(judged) / N + var(truth - also_judged) / n.
+
+    Args:
+        judged: the judge's scores where no human looked, shape (N,).
+        also_judged: the judge's scores where humans labelled, shape (n,).
+        truth: what the humans said there, shape (n,).
+
+    Returns:
+        `{"value", "ci95", "n", "labelled"}`.
+
+    Raises:
+        ValueError: fewer than two scores of either kind.
+    """
+    many, few = np.asarray(judged, dtype=float), np.asarray(truth, dtype=float) - np.asarray(also_judged, dtype=float)
+    if min(many.size, few.size) < 2:
+        raise ValueError("a correction needs at least two scores with a human's label and two without")
+    value, half = many.mean() + few.mean(), 1.96 * np.sqrt(many.var(ddof=1) / many.size + few.var(ddof=1) / few.size)
+    ci95 = [round(float(limit), 4) for limit in (value - half, value + half)]
+    return {"value": round(float(value), 4), "ci95": ci95, "n": int(many.size), "labelled": int(few.size)}
+
+
+def calibration(confidence: ArrayLike, right: ArrayLike, bins: int = 10) -> dict[str, Any]:
+    """Does a confidence of 0.8 mean right in 8 of 10? Confidence in [0, 1] and right in {0, 1}, both of shape (n,).
+
+    Returns:
+        `ece` (expected calibration error: the mean distance of confidence and accuracy over equal-width bins, weighted by their
+        size; Guo et al. 2017), `bins` (of each that is not empty its mean confidence, accuracy and n), and `risk`: the share of
+        wrong answers among the most confident first, second, ... n-th.
+    """
+    sure, true = np.asarray(confidence, dtype=float), np.asarray(right, dtype=float)
+    place = np.minimum((sure * bins).astype(int), bins - 1)
+    rows = [
+        {"confidence": float(sure[here].mean()), "accuracy": float(true[here].mean()), "n": int(here.sum())}
+        for here in (place == i for i in range(bins))
+        if here.any()
+    ]
+    error = sum(abs(row["confidence"] - row["accuracy"]) * row["n"] for row in rows) / sure.size
+    order = np.argsort(-sure, kind="stable")
+    risk = np.cumsum(1 - true[order]) / np.arange(1, true.size + 1)
+    return {"ece": round(error, 4), "bins": rows, "risk": risk.round(4).tolist()}
