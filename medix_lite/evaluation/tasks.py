@@ -1,0 +1,192 @@
+"""Evaluation tasks. In: `data/tasks.yaml` or a task of your own, and its rows. Out: Samples, and what trivial answers score."""
+
+import csv
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import Field, ValidationError
+
+from ..curation.mcq import read_choices
+from ..curation.rows import as_input_error
+from ..files import InputError, read_jsonl, read_table, write_aside
+from ..profiles import Strict
+from ..samples import OPTION_LABELS, Sample, content_id, open_image, write_samples
+
+
+class Task(Strict):
+    """Where a task's questions are and how to read them; the fields are explained in `data/tasks.yaml`."""
+
+    name: str
+    group: Literal["llm", "vlm"]
+    template: Literal["base", "mimic"] = "base"
+    hub: str | None = None
+    subset: str | None = None
+    split: str = "test"
+    revision: str | None = None
+    question: str = "question"
+    options: str | list[str] | None = None
+    answer: str = "answer"
+    answer_is: Literal["text", "letter", "index"] = "text"
+    image: str | None = None
+    keep: dict[str, str] = Field(default_factory=dict)
+    licence: str
+    local_only: bool = False
+    own_files: bool = False
+
+
+def find_tasks(names: Iterable[str]) -> list[Task]:
+    """Tasks by name, by group (`all`, `llm`, `vlm`) or by the path of a YAML file; any case.
+
+    Raises:
+        InputError: there is no such task, or a file is not one.
+    """
+    known = read_table("tasks")
+    by_lower, found = {name.lower(): name for name in known}, dict[str, Task]()
+    for wanted in names:
+        if wanted.endswith((".yaml", ".yml")):
+            with as_input_error(wanted):
+                rows = {Path(wanted).stem: yaml.safe_load(Path(wanted).read_text(encoding="utf-8"))}
+        elif wanted in ("all", "llm", "vlm"):
+            rows = {name: row for name, row in known.items() if wanted in ("all", row["group"])}
+        elif wanted.lower() in by_lower:
+            rows = {by_lower[wanted.lower()]: known[by_lower[wanted.lower()]]}
+        else:
+            raise InputError(f"unknown task {wanted!r}; use all, llm, vlm, a YAML file or one of {', '.join(known)}")
+        try:
+            found |= {name: Task.model_validate({"name": name} | row) for name, row in rows.items()}
+        except (ValidationError, TypeError) as error:
+            first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": [], "msg": "not a table of fields"}
+            raise InputError(f"task {wanted}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+    return list(found.values())
+
+
+def write_task(task: Task, out: Path, path: Path | None = None, revision: str | None = None) -> list[Sample]:
+    """Write `out/samples.jsonl`, with pictures beside it byte for byte as they came, and return its samples.
+
+    An id is the hash of question, options, reference and picture, so that it stays when rows move; a repeated row gets its number.
+
+    Args:
+        path: rows on this machine, in the columns of the Hub's table (Parquet, CSV, JSONL) or, where the task says so, as the
+            benchmark's own file; None reads the Hub.
+        revision: commit of the Hub's data set, where the task pins none.
+
+    Raises:
+        InputError: no rows, no revision, a column is missing, or a row cannot be read.
+    """
+    samples, seen = list[Sample](), Counter[str]()
+    for where, row in _rows(task, path, revision):
+        with as_input_error(where):
+            sample = _sample(task, row, where, out, path)
+        seen[sample.id] += 1
+        samples.append(sample if seen[sample.id] == 1 else sample.model_copy(update={"id": f"{sample.id}-{seen[sample.id]}"}))
+    if not samples:
+        raise InputError(f"task {task.name}: {path or task.hub} holds no rows" + (f" with {task.keep}" if task.keep else ""))
+    write_samples(out / "samples.jsonl", samples)
+    return samples
+
+
+def trivial_answers(samples: list[Sample]) -> dict[str, float]:
+    """What needs no model: the share that the commonest reference answers, and that `yes` or the first option does."""
+    counts = Counter(sample.reference.casefold() for sample in samples)
+    found = {"commonest answer": max(counts.values()) / len(samples)}
+    if counts["yes"]:
+        found["always yes"] = counts["yes"] / len(samples)
+    if any(sample.options for sample in samples):
+        found["always A"] = sum(sample.option_label() == "A" for sample in samples) / len(samples)
+    return {name: round(share, 4) for name, share in found.items()}
+
+
+def _rows(task: Task, path: Path | None, revision: str | None) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Where each row stands, and its fields; those of a benchmark's own file are made to look like the Hub's."""
+    if path and not path.exists():
+        raise InputError(f"task {task.name}: there is nothing at {path}")
+    if path and task.own_files and path.suffix in (".csv", ".json", ".jsonl"):
+        yield from _own_rows(task, path)
+        return
+    where = str(path) if path else f"hub:{task.hub}@{task.revision or revision}"
+    with as_input_error(where):
+        for number, row in enumerate(_table(task, path, revision), start=1):
+            wanted = [task.question, task.answer, *([task.image] if task.image else []), *task.keep]
+            wanted += [task.options] if isinstance(task.options, str) else task.options or []
+            if missing := [column for column in wanted if column not in row]:
+                raise InputError(f"task {task.name}: {where} has no column {missing[0]!r}; it has {', '.join(row)}")
+            if all(row[column] == value for column, value in task.keep.items()):
+                yield f"{where}, row {number}", row
+
+
+def _table(task: Task, path: Path | None, revision: str | None) -> Iterator[dict[str, Any]]:
+    """The rows of a file, or of the Hub at a pinned commit; pictures stay bytes."""
+    if path is None:
+        if not (task.hub and (pinned := task.revision or revision)):
+            raise InputError(f"task {task.name}: no revision of {task.hub} is pinned; give --revision COMMIT, or --path FILE")
+        from datasets import load_dataset
+
+        yield from load_dataset(task.hub, task.subset, revision=pinned, split=task.split, streaming=True).decode(False)
+    elif path.suffix == ".parquet":
+        from pyarrow.parquet import ParquetFile
+
+        with ParquetFile(path) as table:
+            for batch in table.iter_batches(batch_size=256):
+                yield from batch.to_pylist()
+    elif path.suffix == ".csv":
+        with path.open(encoding="utf-8-sig", newline="") as handle:
+            yield from csv.DictReader(handle)
+    elif path.suffix == ".jsonl":
+        yield from read_jsonl(path)
+    else:
+        raise InputError(f"task {task.name}: {path} is neither .parquet nor .csv nor .jsonl")
+
+
+def _own_rows(task: Task, path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, choice in read_choices(path):
+        if isinstance(choice, str):
+            raise InputError(f"task {task.name}: {choice}")
+        where = f"{path}, {name}"
+        yield (
+            where,
+            choice if isinstance(choice, dict) else {"question": choice.question, "options": choice.options, "at": choice.answer},
+        )
+
+
+def _sample(task: Task, row: dict[str, Any], where: str, out: Path, path: Path | None) -> Sample:
+    if "at" in row or "reference" in row:  # of a benchmark's own file
+        options = row.get("options")
+        question, reference = row["question"], options[row["at"]] if options else row["reference"]
+    else:
+        columns = task.options or []
+        options = [row[column] for column in columns] if isinstance(columns, list) else row[columns]
+        options = list(options.values()) if isinstance(options, dict) else list(options) or None
+        question, answer = row[task.question], row[task.answer]
+        if options and task.answer_is != "text":
+            answer = options[OPTION_LABELS.index(str(answer).strip()) if task.answer_is == "letter" else int(answer)]
+        reference = ("no", "yes")[answer] if isinstance(answer, bool) else answer  # what YAML and JSON make of a word
+    if not all(isinstance(text, str) and text.strip() for text in (question, reference)):
+        raise InputError(f"{where}: question and answer must be texts")
+    picture = _picture(row[task.image], where, path) if task.image else None
+    name = content_id(question, *(options or ()), reference, picture.hex() if picture else "")
+    images = []
+    if picture:
+        images = [str(out.resolve() / "pictures" / f"{name}.{_suffix(picture)}")]
+        with write_aside(images[0]) as part:
+            part.write_bytes(picture)
+    how: dict[str, Any] = {"graded": task.template == "mimic", "local_only": task.local_only}
+    return Sample(id=name, question=question, reference=reference, source=task.name, options=options, images=images, **how)
+
+
+def _picture(value: Any, where: str, path: Path | None) -> bytes:
+    """The bytes of a picture as they came: from the table, or from a file beside it."""
+    content = value.get("bytes") if isinstance(value, dict) else None
+    name = value.get("path") if isinstance(value, dict) else value
+    if content is None and path and isinstance(name, str):
+        content = (path.parent / name).read_bytes()
+    if not isinstance(content, bytes):
+        raise InputError(f"{where}: there is no picture")
+    open_image(content, name=where)
+    return content
+
+
+def _suffix(picture: bytes) -> str:
+    return "png" if picture.startswith(b"\x89PNG") else "jpg" if picture.startswith(b"\xff\xd8") else "img"
