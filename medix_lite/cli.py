@@ -233,9 +233,12 @@ def score(
     samples: SamplesOption = None,
     judge: OneJudge = "tiny",
     out: Annotated[Path | None, typer.Option(help="JSON file to write.")] = None,
+    leaderboard: Annotated[Path | None, typer.Option(help="Folder of a leaderboard to add the scores to.")] = None,
+    model: Annotated[str, typer.Option(help="What the leaderboard calls the model; empty: the file's name.")] = "",
 ) -> None:
-    """Score a responses file, whoever made it: accuracy with its interval, format, modality, unscored."""
+    """Score a responses file, whoever made it: accuracy with its interval, by task, format, modality, unscored."""
     from .evaluation.files import score_file
+    from .evaluation.leaderboard import add_scores, write_leaderboard
     from .judging.judges import make_judge
 
     refuse_existing(out)
@@ -243,7 +246,14 @@ def score(
     if out:
         write_json(out, scores)
     for name, value in scores.items():
-        typer.echo(f"{name}: {value}")
+        if name == "by_task":
+            for task_name, part in value.items():
+                typer.echo(f"{task_name}: {part}")
+        else:
+            typer.echo(f"{name}: {value}")
+    if leaderboard:
+        add_scores(leaderboard, model or responses.stem, scores)
+        typer.echo(f"leaderboard: {', '.join(map(str, write_leaderboard(leaderboard)))}")
 
 
 @app.command()

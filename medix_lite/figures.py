@@ -208,3 +208,36 @@ def examples(samples: Sequence[Sample], before: Sequence[str], after: Sequence[s
         right.text(0, 0.62, "\n".join([*lines[1:], note]), fontsize=9, va="top", transform=right.transAxes, linespacing=1.5)
     figure.tight_layout()
     return figure
+
+
+def leaderboard_heatmap(board: dict[str, Any]) -> Figure:
+    """Scores of `evaluation.leaderboard.leaderboard`: a row a task, a column a model with its judge; empty where there is none."""
+    names, tasks = list(board["columns"]), board["tasks"]
+    values = np.array([[board["columns"][name]["scores"].get(task) for name in names] for task in tasks], dtype=float)
+    figure, axis = plt.subplots(figsize=(2.5 + 0.75 * len(names), 1.5 + 0.34 * len(tasks)))
+    axis.imshow(values, cmap="Greys", vmin=0, vmax=1.3, aspect="auto")
+    for (row, column), value in np.ndenumerate(values):
+        if not np.isnan(value):
+            best = value == np.nanmax(values[row])
+            axis.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=7, weight="bold" if best else "normal")
+    axis.set_xticks(range(len(names)), [textwrap.fill(name, 18) for name in names], rotation=60, ha="right", fontsize=8)
+    axis.set_yticks(range(len(tasks)), tasks, fontsize=8)
+    axis.set_title("share right, or marks over 5; best of each row in bold", fontsize=9)
+    figure.tight_layout()
+    return figure
+
+
+def leaderboard_ranking(board: dict[str, Any]) -> Figure:
+    """Averages over the published tasks, highest first, of the columns that have them all; the others are named, not ranked."""
+    tasks = read_table("leaderboard")["tasks"]
+    scores = {name: [column["scores"].get(task) for task in tasks] for name, column in board["columns"].items()}
+    averages = {name: float(np.mean(values)) for name, values in scores.items() if None not in values}
+    ranked = sorted(averages, key=lambda name: averages[name])
+    left = [f"{name} ({sum(v is not None for v in values)} of {len(tasks)})" for name, values in scores.items() if None in values]
+    figure, axis = plt.subplots(figsize=(8, 1 + 0.36 * len(ranked)))
+    bars = axis.barh(ranked, [averages[name] for name in ranked], color=DARK)
+    axis.bar_label(bars, fmt="%.3f", fontsize=8, padding=3)
+    below = "\nnot ranked, for want of tasks: " + "; ".join(left) if left else ""
+    axis.set(xlim=(0, 1), xlabel=f"average of {len(tasks)} tasks{below}")
+    figure.tight_layout()
+    return figure

@@ -10,6 +10,7 @@ from ..responses import Response, parse_response
 from ..rewards.signals import format_signal, modality_signal
 from ..samples import Sample, read_samples, validated
 from .statistics import bootstrap
+from .tasks import trivial_answers
 
 Key = tuple[str, int]
 
@@ -42,7 +43,11 @@ def join_responses(responses: Path, samples: Path | None) -> tuple[list[Key], li
 
 
 def score_file(responses: Path, samples: Path | None, judge: Judge) -> dict[str, Any]:
-    """Accuracy by the judge (UNSCORED left out, and counted as wrong), format and modality rates, each with n and interval."""
+    """Accuracy by the judge (UNSCORED left out, and counted as wrong), format and modality rates, each with n and interval.
+
+    `by_task` has the same accuracies for each task (the samples' `source`), with what trivial answers score there; `macro` is the
+    mean of the tasks.
+    """
     keys, questions, parsed = join_responses(responses, samples)
     verdicts = judge_answers(judge, questions, [r.answer for r in parsed], None, [index for _, index in keys])
     groups = [group_of(s) for s in questions]
@@ -50,4 +55,14 @@ def score_file(responses: Path, samples: Path | None, judge: Judge) -> dict[str,
     measured: dict[str, Any] = {"accuracy": scores, "accuracy_unscored_as_wrong": [score or 0.0 for score in scores]}
     measured |= {"unscored": [score is None for score in scores], "format": [format_signal(r) for r in parsed]}
     measured |= {"modality": list(map(modality_signal, questions, parsed))}
-    return {"judge": judge.judge_id} | {name: bootstrap(values, groups) for name, values in measured.items()}
+    by_task: dict[str, dict[str, Any]] = {}
+    for task in dict.fromkeys(sample.source for sample in questions):
+        here = [place for place, sample in enumerate(questions) if sample.source == task]
+        own = [groups[place] for place in here]
+        for name in ("accuracy", "accuracy_unscored_as_wrong", "unscored"):
+            by_task.setdefault(task, {})[name] = bootstrap([measured[name][place] for place in here], own)
+        by_task[task]["trivial"] = trivial_answers([questions[place] for place in here])
+    known = [part["accuracy"]["value"] for part in by_task.values() if part["accuracy"]["value"] is not None]
+    macro = round(sum(known) / len(known), 4) if known else None
+    scores_of_all = {name: bootstrap(values, groups) for name, values in measured.items()}
+    return {"judge": judge.judge_id} | scores_of_all | {"macro": macro, "by_task": by_task}

@@ -1,0 +1,84 @@
+"""The leaderboard. In: the published table and your own score files. Out: one table; a column has one model and one judge."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..files import InputError, read_json, read_table, write_json, write_text
+
+
+def published() -> dict[str, dict[str, Any]]:
+    """The published columns: `{model: {"judge", "scores": {task: score}, "average": of these scores, "said": the published one}}`.
+
+    >>> row = published()["MediX-R1 30B"]
+    >>> row["average"], row["said"]  # they do not agree
+    (0.735, 0.736)
+    """
+    table = read_table("leaderboard")
+    columns = {}
+    for model, row in table["models"].items():
+        scores = dict(zip(table["tasks"], row["scores"], strict=True))
+        average = round(float(np.mean(row["scores"])), 3)
+        columns[model] = {"judge": table["judge"], "scores": scores, "average": average, "said": row["said"]}
+    return columns
+
+
+def add_scores(folder: Path, model: str, scores: dict[str, Any]) -> Path:
+    """Keep what `score_file` found as `folder/MODEL--JUDGE.json`, in place of what this model and judge had for the same tasks."""
+    name = "".join(letter if letter.isalnum() or letter in "-._" else "_" for letter in f"{model}--{scores['judge']}")
+    path = folder / f"{name}.json"
+    kept = read_json(path) if path.exists() else {"by_task": {}}
+    by_task = kept["by_task"] | scores["by_task"]
+    write_json(path, {"model": model, "judge": scores["judge"], "by_task": by_task})
+    return path
+
+
+def leaderboard(folder: Path) -> dict[str, Any]:
+    """The published columns and those of the score files in `folder`.
+
+    Returns:
+        `{"tasks": [...], "trivial": {task: {name: share}}, "columns": {name: {"judge", "scores", "average", "said"}}}`. The name of
+        a column of yours says its judge; its average is over its own tasks, and stands beside `n_tasks`.
+
+    Raises:
+        InputError: a file there is not a score file.
+    """
+    columns: dict[str, dict[str, Any]] = {model: row | {"n_tasks": len(row["scores"])} for model, row in published().items()}
+    tasks, trivial = list(read_table("leaderboard")["tasks"]), dict[str, dict[str, float]]()
+    for path in sorted(folder.glob("*--*.json")):
+        try:
+            row = read_json(path)
+            scores = {task: part["accuracy"]["value"] for task, part in row["by_task"].items()}
+            trivial |= {task: part["trivial"] for task, part in row["by_task"].items()}
+            name, judge = f"{row['model']} (judge: {row['judge']})", row["judge"]
+        except (KeyError, TypeError) as error:
+            raise InputError(f"{path} is not a score file of `medix-lite score --leaderboard`; move it away") from error
+        known = [value for value in scores.values() if value is not None]
+        average = round(float(np.mean(known)), 3) if known else None
+        columns[name] = {"judge": judge, "scores": scores, "average": average, "said": None, "n_tasks": len(known)}
+        tasks += [task for task in scores if task not in tasks]
+    return {"tasks": tasks, "trivial": trivial, "columns": columns}
+
+
+def write_leaderboard(folder: Path) -> list[Path]:
+    """Write `leaderboard.md`, `leaderboard.png` (heatmap) and `ranking.png` from what is in `folder`."""
+    from .. import figures
+
+    board = leaderboard(folder)
+    columns = board["columns"]
+
+    def row(name: str, cells: list[Any]) -> str:
+        return f"| {' | '.join([name, *('' if cell is None else f'{cell:.3f}' for cell in cells)])} |"
+
+    lines = ["# Leaderboard", "", "Published columns were judged by Qwen3-14B. Two judges never share a column.", ""]
+    lines += [f"| task | best trivial answer | {' | '.join(columns)} |", "|---" * (len(columns) + 2) + "|"]
+    for task in board["tasks"]:
+        best = max(board["trivial"].get(task, {}).values(), default=None)
+        lines.append(row(task, [best, *(column["scores"].get(task) for column in columns.values())]))
+    lines.append(row("average of these", [None, *(column["average"] for column in columns.values())]))
+    lines.append(row("average as published", [None, *(column["said"] for column in columns.values())]))
+    lines += ["", *(f"- {name}: {column['n_tasks']} tasks, judge {column['judge']}" for name, column in columns.items())]
+    write_text(folder / "leaderboard.md", "\n".join(lines) + "\n")
+    heatmap = figures.save(figures.leaderboard_heatmap(board), folder / "leaderboard.png")
+    return [folder / "leaderboard.md", heatmap, figures.save(figures.leaderboard_ranking(board), folder / "ranking.png")]
