@@ -214,15 +214,16 @@ def leaderboard_heatmap(board: dict[str, Any]) -> Figure:
     """Scores of `evaluation.leaderboard.leaderboard`: a row a task, a column a model with its judge; empty where there is none."""
     names, tasks = list(board["columns"]), board["tasks"]
     values = np.array([[board["columns"][name]["scores"].get(task) for name in names] for task in tasks], dtype=float)
+    one_judge = [column["judge"] == read_table("leaderboard")["judge"] for column in board["columns"].values()]
     figure, axis = plt.subplots(figsize=(2.5 + 0.75 * len(names), 1.5 + 0.34 * len(tasks)))
     axis.imshow(values, cmap="Greys", vmin=0, vmax=1.3, aspect="auto")
     for (row, column), value in np.ndenumerate(values):
         if not np.isnan(value):
-            best = value == np.nanmax(values[row])
+            best = one_judge[column] and value == np.nanmax(values[row][one_judge])
             axis.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=7, weight="bold" if best else "normal")
     axis.set_xticks(range(len(names)), [textwrap.fill(name, 18) for name in names], rotation=60, ha="right", fontsize=8)
     axis.set_yticks(range(len(tasks)), tasks, fontsize=8)
-    axis.set_title("share right, or marks over 5; best of each row in bold", fontsize=9)
+    axis.set_title("share right, or marks over 5; in bold the best that the published judge saw", fontsize=9)
     figure.tight_layout()
     return figure
 
