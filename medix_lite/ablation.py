@@ -200,9 +200,8 @@ def check_claims(found: dict[str, Any], apart: float = 0.05, overpaid: float = 0
         return max(ends) - min(ends)
 
     def pays_too_much(arm: str) -> float:
-        return float(
-            np.mean([rise(one["curve"], "reward") - rise(one["curve"], "probe/true_accuracy") for one in found["arms"][arm]])
-        )
+        curves = [one["curve"] for one in found["arms"][arm]]
+        return float(np.mean([rise(curve, "reward") - rise(curve, "probe/true_accuracy") for curve in curves]))
 
     def told(values: dict[str, float]) -> str:
         return ", ".join(f"{arm} {value:+.3f}" for arm, value in values.items())
@@ -213,28 +212,18 @@ def check_claims(found: dict[str, Any], apart: float = 0.05, overpaid: float = 0
         return text, all(row["ci95"][0] > 0 for row in rows.values())
 
     single = ("judge only", "embedding only")
-    spreads, gaps = (
-        {arm: spread(arm) for arm in (*single, "composite")},
-        {arm: pays_too_much(arm) - pays_too_much("composite") for arm in (*single, "weak judge")},
-    )
+    spreads = {arm: spread(arm) for arm in (*single, "composite")}
+    gaps = {arm: pays_too_much(arm) - pays_too_much("composite") for arm in (*single, "weak judge")}
     tidy = float(np.mean(mean_over_seeds(found, "composite", "format")))
-    both, highest, brittle = (
-        compared(arm, others)
-        for arm, others in (("both", single), ("composite", (*single, "both")), ("composite", ("exact match",)))
-    )
+    unstable, hacked = (max(values[arm] for arm in single) for values in (spreads, gaps))
+    stable = spreads["composite"] <= apart and tidy >= 0.95
     claims = {
-        "A single signal is unstable": (f"seeds apart: {told(spreads)}", max(spreads[arm] for arm in single) > apart),
-        "A single signal is hacked": (
-            f"paid beyond the truth, more than by the composite: {told(gaps)}",
-            max(gaps[arm] for arm in single) > overpaid,
-        ),
-        "Judge and embedding together end higher than either": both,
-        "The composite ends highest": highest,
-        "The composite is stable": (
-            f"seeds apart: {spreads['composite']:.3f}, format {tidy:.3f}",
-            spreads["composite"] <= apart and tidy >= 0.95,
-        ),
-        "Exact match is too brittle for open answers": brittle,
+        "A single signal is unstable": (f"seeds apart: {told(spreads)}", unstable > apart),
+        "A single signal is hacked": (f"paid beyond the truth, more than by the composite: {told(gaps)}", hacked > overpaid),
+        "Judge and embedding together end higher than either": compared("both", single),
+        "The composite ends highest": compared("composite", (*single, "both")),
+        "The composite is stable": (f"seeds apart: {spreads['composite']:.3f}, format {tidy:.3f}", stable),
+        "Exact match is too brittle for open answers": compared("composite", ("exact match",)),
     }
     return [{"claim": claim, "measured": text, "reproduced": bool(shown)} for claim, (text, shown) in claims.items()]
 

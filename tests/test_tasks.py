@@ -133,5 +133,9 @@ def test_a_task_of_your_own_is_one_file(tmp_path):
     samples = read_samples(tmp_path / "out" / "mine" / "samples.jsonl")
     assert samples[1].id == f"{samples[0].id}-2"
     (tmp_path / "mine.yaml").write_text("group: neither\nlicence: mine\n")
-    with pytest.raises(InputError, match=r"mine\.yaml: group: Input should be 'llm' or 'vlm'"):
+    with pytest.raises(InputError, match=r"mine\.yaml: field 'group': Input should be 'llm' or 'vlm'"):
         find_tasks([str(tmp_path / "mine.yaml")])
+    for broken in ("group: [", "just words", ""):
+        (tmp_path / "mine.yaml").write_text(broken)
+        with pytest.raises(InputError, match=r"mine\.yaml"):
+            find_tasks([str(tmp_path / "mine.yaml")])

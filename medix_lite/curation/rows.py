@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+import yaml
+
 from ..files import InputError
 
 
@@ -36,5 +38,5 @@ def as_input_error(what: str) -> Iterator[None]:
     """Turn what a malformed file makes its parser raise into an `InputError` that names it."""
     try:
         yield
-    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, RuntimeError, csv.Error) as error:
+    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, RuntimeError, csv.Error, yaml.YAMLError) as error:
         raise InputError(f"cannot read {what}: {type(error).__name__}: {' '.join(str(error).split())}") from error

@@ -16,12 +16,14 @@ def published() -> dict[str, dict[str, Any]]:
     (0.735, 0.736)
     """
     table = read_table("leaderboard")
-    columns = {}
-    for model, row in table["models"].items():
-        scores = dict(zip(table["tasks"], row["scores"], strict=True))
-        average = round(float(np.mean(row["scores"])), 3)
-        columns[model] = {"judge": table["judge"], "scores": scores, "average": average, "said": row["said"]}
-    return columns
+    scores = {model: dict(zip(table["tasks"], row["scores"], strict=True)) for model, row in table["models"].items()}
+    return {model: _column(table["judge"], scores[model], row["said"]) for model, row in table["models"].items()}
+
+
+def _column(judge: str, scores: dict[str, Any], said: float | None = None) -> dict[str, Any]:
+    known = [value for value in scores.values() if value is not None]
+    average = round(float(np.mean(known)), 3) if known else None
+    return {"judge": judge, "scores": scores, "average": average, "said": said, "n_tasks": len(known)}
 
 
 def add_scores(folder: Path, model: str, scores: dict[str, Any]) -> Path:
@@ -44,19 +46,15 @@ def leaderboard(folder: Path) -> dict[str, Any]:
     Raises:
         InputError: a file there is not a score file.
     """
-    columns: dict[str, dict[str, Any]] = {model: row | {"n_tasks": len(row["scores"])} for model, row in published().items()}
-    tasks, trivial = list(read_table("leaderboard")["tasks"]), dict[str, dict[str, float]]()
+    columns, tasks, trivial = published(), list(read_table("leaderboard")["tasks"]), dict[str, dict[str, float]]()
     for path in sorted(folder.glob("*--*.json")):
         try:
             row = read_json(path)
             scores = {task: part["accuracy"]["value"] for task, part in row["by_task"].items()}
             trivial |= {task: part["trivial"] for task, part in row["by_task"].items()}
-            name, judge = f"{row['model']} (judge: {row['judge']})", row["judge"]
+            columns[f"{row['model']} (judge: {row['judge']})"] = _column(row["judge"], scores)
         except (KeyError, TypeError) as error:
             raise InputError(f"{path} is not a score file of `medix-lite score --leaderboard`; move it away") from error
-        known = [value for value in scores.values() if value is not None]
-        average = round(float(np.mean(known)), 3) if known else None
-        columns[name] = {"judge": judge, "scores": scores, "average": average, "said": None, "n_tasks": len(known)}
         tasks += [task for task in scores if task not in tasks]
     return {"tasks": tasks, "trivial": trivial, "columns": columns}
 

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from ..curation.mcq import read_choices
+from ..curation.mcq import Choice, read_choices
 from ..curation.rows import as_input_error
 from ..files import InputError, read_jsonl, read_table, write_aside
 from ..profiles import Strict
-from ..samples import OPTION_LABELS, Sample, content_id, open_image, write_samples
+from ..samples import OPTION_LABELS, Sample, content_id, open_image, validated, write_samples
 
 
 class Task(Strict):
@@ -43,23 +43,16 @@ def find_tasks(names: Iterable[str]) -> list[Task]:
     Raises:
         InputError: there is no such task, or a file is not one.
     """
-    known = read_table("tasks")
-    by_lower, found = {name.lower(): name for name in known}, dict[str, Task]()
+    known, found = read_table("tasks"), dict[str, Task]()
     for wanted in names:
         if wanted.endswith((".yaml", ".yml")):
             with as_input_error(wanted):
-                rows = {Path(wanted).stem: yaml.safe_load(Path(wanted).read_text(encoding="utf-8"))}
-        elif wanted in ("all", "llm", "vlm"):
-            rows = {name: row for name, row in known.items() if wanted in ("all", row["group"])}
-        elif wanted.lower() in by_lower:
-            rows = {by_lower[wanted.lower()]: known[by_lower[wanted.lower()]]}
+                rows = {Path(wanted).stem: dict(yaml.safe_load(Path(wanted).read_text(encoding="utf-8")))}
         else:
+            rows = {name: row for name, row in known.items() if wanted.lower() in ("all", row["group"], name.lower())}
+        if not rows:
             raise InputError(f"unknown task {wanted!r}; use all, llm, vlm, a YAML file or one of {', '.join(known)}")
-        try:
-            found |= {name: Task.model_validate({"name": name} | row) for name, row in rows.items()}
-        except (ValidationError, TypeError) as error:
-            first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": [], "msg": "not a table of fields"}
-            raise InputError(f"task {wanted}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        found |= {name: validated(Task, {"name": name} | row, f"task {wanted}") for name, row in rows.items()}
     return list(found.values())
 
 
@@ -99,8 +92,8 @@ def trivial_answers(samples: list[Sample]) -> dict[str, float]:
     return {name: round(share, 4) for name, share in found.items()}
 
 
-def _rows(task: Task, path: Path | None, revision: str | None) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Where each row stands, and its fields; those of a benchmark's own file are made to look like the Hub's."""
+def _rows(task: Task, path: Path | None, revision: str | None) -> Iterator[tuple[str, Any]]:
+    """Where each row stands, and its fields in the Hub's columns, or a `Choice` from a benchmark's own file."""
     if path and not path.exists():
         raise InputError(f"task {task.name}: there is nothing at {path}")
     if path and task.own_files and path.suffix in (".csv", ".json", ".jsonl"):
@@ -140,21 +133,18 @@ def _table(task: Task, path: Path | None, revision: str | None) -> Iterator[dict
         raise InputError(f"task {task.name}: {path} is neither .parquet nor .csv nor .jsonl")
 
 
-def _own_rows(task: Task, path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+def _own_rows(task: Task, path: Path) -> Iterator[tuple[str, Any]]:
     for name, choice in read_choices(path):
         if isinstance(choice, str):
             raise InputError(f"task {task.name}: {choice}")
-        where = f"{path}, {name}"
-        yield (
-            where,
-            choice if isinstance(choice, dict) else {"question": choice.question, "options": choice.options, "at": choice.answer},
-        )
+        asked = {task.question: choice["question"], task.answer: choice["reference"]} if isinstance(choice, dict) else choice
+        yield f"{path}, {name}", asked
 
 
-def _sample(task: Task, row: dict[str, Any], where: str, out: Path, path: Path | None) -> Sample:
-    if "at" in row or "reference" in row:  # of a benchmark's own file
-        options = row.get("options")
-        question, reference = row["question"], options[row["at"]] if options else row["reference"]
+def _sample(task: Task, row: Any, where: str, out: Path, path: Path | None) -> Sample:
+    options: list[str] | None
+    if isinstance(row, Choice):
+        question, options, reference = row.question, row.options, row.options[row.answer]
     else:
         columns = task.options or []
         options = [row[column] for column in columns] if isinstance(columns, list) else row[columns]
