@@ -106,7 +106,7 @@ def prepare_device(profile: Profile) -> None:
         InputError: no CUDA device, a package of the GPU path is missing, or the profile is one for several machines.
     """
     if profile.device == "several machines":
-        raise InputError(f"profile {profile.name!r} trains on several GPUs through EasyR1; see `medix-lite export-easyr1`")
+        raise InputError(f"profile {profile.name!r} needs several GPUs and trains through EasyR1; see `medix-lite export-easyr1`")
     if profile.device == "cpu":
         return
     import torch

@@ -83,6 +83,22 @@ def test_shared_pictures_and_prompts_change_neither_log_probabilities_nor_gradie
         torch.testing.assert_close(gradient, shared[3][name], rtol=0, atol=1e-5, msg=name)
 
 
+def test_gradients_are_the_same_bits_each_time(tmp_path):
+    samples = [s for s in make_samples(200, "train", 4, tmp_path) if not s.has_image][:8]
+    profile = load_profile("tiny-cpu", {"training.group_size": 8, "max_new_tokens": 24})
+    trainer = make_trainer(profile, samples, lambda completions, **_: [0.0] * len(completions), tmp_path / "out")
+    batch = next_batch(trainer)
+    mixed = torch.randperm(64, generator=torch.Generator().manual_seed(1))  # as TRL does; threads meet in a group then
+    ids, mask = (torch.cat([batch[f"prompt_{kind}"], batch[f"completion_{kind}"]], 1)[mixed] for kind in ("ids", "mask"))
+    kept, seen = batch["completion_ids"].size(1), list[dict[str, torch.Tensor]]()
+    for _ in range(6):
+        trainer.model.zero_grad()
+        logps, *_ = trainer._get_per_token_logps_and_entropies(trainer.model, ids, mask, kept)
+        (logps * torch.linspace(-1, 1, logps.numel()).reshape(logps.shape) * mask[:, -kept:]).sum().backward()
+        seen.append({name: weight.grad.clone() for name, weight in trainer.model.named_parameters() if weight.grad is not None})
+    assert all(torch.equal(gradient, some[name]) for some in seen for name, gradient in seen[0].items())
+
+
 @pytest.fixture
 def tower():
     from medix_lite.models.load import load_policy

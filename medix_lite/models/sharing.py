@@ -113,6 +113,8 @@ def completion_logits(model: Any, ids: Any, mask: Any, kept: int, kinds: Any = N
     if "pixel_values" in inputs:  # pictures count by their longer side, so what follows them starts earlier
         positions = (mask.cumsum(-1)[:, cut:] - 1 + prompts.rope_deltas[of]).clamp(min=0).expand(3, -1, -1)
     cache = prompts.past_key_values
-    cache.batch_select_indices(torch.tensor(of, device=ids.device))
+    which = torch.tensor(of, device=ids.device)
+    for layer in cache.layers:  # whose own `batch_select_indices` adds gradients up in an order that changes from run to run
+        layer.keys, layer.values = (part.index_select(0, which) for part in (layer.keys, layer.values))
     rest = {"attention_mask": mask, "position_ids": positions, "past_key_values": cache, "use_cache": True}
     return model(input_ids=ids[:, cut:], **rest).logits[:, :-1]
