@@ -17,7 +17,7 @@
 # **What you will learn.** To compute a group advantage and the loss by hand, to train a LoRA adapter with TRL's `GRPOTrainer` on
 # the composite reward, to read the curves of a healthy run, and to find out why a broken one does not learn.
 #
-# **Minutes:** 5. **Prerequisites:** notebook 02.
+# **Minutes:** 3. **Prerequisites:** notebook 02.
 #
 # > Research and education only, not for clinical use.
 #
