@@ -1,4 +1,4 @@
-"""`python -m medix_lite`, which is what `accelerate launch -m` needs."""
+"""`python -m medix_lite`, which is what `torchrun -m` needs."""
 
 from .cli import main
 

@@ -76,13 +76,18 @@ class Pictures(NamedTuple):
     image_grid_thw: Any
     num_images: list[int]
 
+    def by_row(self) -> list[tuple[Any, Any]]:
+        """Of each row its patches and its shapes."""
+        shapes = self.image_grid_thw.split(self.num_images)
+        patches = self.pixel_values.split([int(shape.prod(-1).sum()) for shape in shapes])
+        return list(zip(patches, shapes, strict=True))
+
     def of_rows(self, rows: Sequence[int]) -> "Pictures":
         """Those of some rows."""
         import torch
 
-        shapes = self.image_grid_thw.split(self.num_images)
-        patches = self.pixel_values.split([int(shape.prod(-1).sum()) for shape in shapes])
-        pixels, grid = (torch.cat([part[row] for row in rows]) for part in (patches, shapes))
+        parts = self.by_row()
+        pixels, grid = (torch.cat(part) for part in zip(*(parts[row] for row in rows), strict=True))
         return Pictures(pixels, grid, [self.num_images[row] for row in rows])
 
 
@@ -100,8 +105,7 @@ def completion_logits(model: Any, ids: Any, mask: Any, kept: int, kinds: Any = N
     cut = ids.size(1) - kept - 1  # the last token of the prompt predicts the first of the completion
     seen: list[Any] = [()] * len(ids)
     if pictures:
-        own = [pictures.of_rows([row]) for row in range(len(ids))]
-        seen = [(key_of(part.pixel_values), key_of(part.image_grid_thw)) for part in own]
+        seen = [(key_of(patches), key_of(shapes)) for patches, shapes in pictures.by_row()]
     keys = [(key_of(row[: cut + 1]), key_of(real[: cut + 1]), picture) for row, real, picture in zip(ids, mask, seen, strict=True)]
     first, of = find_repeats(keys)
     inputs = {"input_ids": ids[first, :cut], "attention_mask": mask[first, :cut], "use_cache": True, "logits_to_keep": 1}

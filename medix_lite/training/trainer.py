@@ -99,20 +99,20 @@ def trainer_class(dynamic: DynamicSampling | None = None, *, share_prompts: bool
             for start in range(0, len(ids), rows):
                 part = slice(start, start + rows)
                 own = pictures and pictures.of_rows(range(*part.indices(len(ids))))
-                if own is None or not own.pixel_values.numel():
-                    known |= dict.fromkeys((*Pictures._fields, "mm_token_type_ids"))
-                else:
-                    known |= own._asdict() | {"mm_token_type_ids": kinds[part]}
-                made.append(self._logps_of_pass(model, ids[part], mask[part], kept, **known))
+                shown = own if own and own.pixel_values.numel() else None
+                known |= shown._asdict() if shown else dict.fromkeys(Pictures._fields)
+                known |= {"mm_token_type_ids": kinds[part] if shown else None}
+                made.append(self._logps_of_pass(model, ids[part], mask[part], kept, shown, **known))
             join = lambda parts: None if parts[0] is None else torch.cat(parts)  # noqa: E731
             logps, entropies, losses = zip(*made, strict=True)
             return join(logps), join(entropies), None if losses[0] is None else torch.stack(losses).mean()
 
-        def _logps_of_pass(self, model: Any, ids: Any, mask: Any, kept: int, **known: Any) -> tuple[Any, ...]:
+        def _logps_of_pass(
+            self, model: Any, ids: Any, mask: Any, kept: int, shown: Pictures | None, **known: Any
+        ) -> tuple[Any, ...]:
             if not share_prompts or known.get("compute_aux_loss"):
                 return super()._get_per_token_logps_and_entropies(model, ids, mask, kept, **known)
-            pictures = Pictures(**{k: known[k] for k in Pictures._fields}) if known["num_images"] else None
-            logits = completion_logits(model, ids, mask, kept, known["mm_token_type_ids"], pictures)
+            logits = completion_logits(model, ids, mask, kept, known["mm_token_type_ids"], shown)
             how: dict[str, Any] = {"temperature": self.temperature, "row_mask": mask[:, -kept:]}
             if known.get("compute_entropy"):
                 how |= {"entropy_requires_grad": self._entropy_bonus_enabled}
