@@ -185,15 +185,20 @@ if None not in totals:
 import ipywidgets
 
 
-def show_signals(answer: str) -> None:
-    text = f"<X_RAY><think>I look.</think><answer>{answer}</answer>"
-    (reward,), (verdict,) = score_responses([sample], [text], the_judge, embedder, run.profile.reward)
-    print(reward.signals, "-> total", reward.total and round(reward.total, 4), f"({verdict.verdict} by {verdict.decided_by})")
-
-
 typed = ipywidgets.Text(value="fluid around the lung", description="answer", continuous_update=False)
-display(ipywidgets.interactive(show_signals, answer=typed))
-show_signals(typed.value)
+shown = ipywidgets.Label()
+
+
+def show_signals(_: object = None) -> None:
+    text = f"<X_RAY><think>I look.</think><answer>{typed.value}</answer>"
+    (reward,), (verdict,) = score_responses([sample], [text], the_judge, embedder, run.profile.reward)
+    shown.value = f"{reward.signals} -> total {reward.total and round(reward.total, 4)} ({verdict.verdict} by {verdict.decided_by})"
+
+
+show_signals()
+typed.observe(show_signals, "value")
+display(ipywidgets.VBox([typed, shown]))
+print(shown.value)
 
 # %% [markdown]
 # ## 8. A failed judge is not a zero

@@ -73,6 +73,12 @@ def test_outputs_are_committed_small_and_of_phantoms(path):
     assert lengths[len(lengths) // 2] <= 10, "median code cell"
 
 
+@named(NOTEBOOKS)
+def test_widgets_send_nothing_to_the_kernel_when_they_are_made(path):
+    """An `Output` widget makes nbclient send and receive on one socket at once; one cell in some 75 then never ends (nbclient #312)."""
+    assert not re.search(r"\b(interact\w*|Output)\(", path.with_suffix(".py").read_text())
+
+
 def test_unknown_parameter_is_found_before_anything_runs():
     from medix_lite.files import InputError
 
