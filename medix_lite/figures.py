@@ -20,6 +20,7 @@ from .samples import Sample
 DARK, LIGHT, MID = "#1f3a5f", "#e07b39", "#7a8ca3"
 STYLES = ((LIGHT, "s"), (MID, "^"), (DARK, "o"))
 EMPTY: dict[str, Any] = {"frame_on": False, "xticks": [], "yticks": []}
+TRUE = "probe/true_accuracy"
 SIGNALS = ("accuracy", "semantic", "format", "modality")
 NAMES = {"true_accuracy": "true accuracy\n(oracle)", "judged_accuracy": "judged\naccuracy", "pass_at_8": "pass@8\n(sampled)"}
 PANELS = {"by_modality": "modality", "by_kind": "kind of question", "by_source": "source", "by_length": "length of the reference"}
@@ -119,7 +120,7 @@ def arm_curves(found: dict[str, Any]) -> Figure:
     arms = found["arms"]
     rows = -(-len(arms) // 4)
     figure, axes = plt.subplots(rows, 4, figsize=(12, 2.9 * rows), sharex=True, sharey=True, squeeze=False)
-    lines = {"reward": ("reward (paid)", LIGHT, "--"), "probe/true_accuracy": ("true accuracy (probe)", DARK, "-")}
+    lines = {"reward": ("reward (paid)", LIGHT, "--"), TRUE: ("true accuracy (probe)", DARK, "-")}
     for axis, (arm, seeds) in zip(axes.flat, arms.items(), strict=False):
         for key, (label, colour, style) in lines.items():
             points = [[(row["step"], row[key]) for row in one["curve"] if row.get(key) is not None] for one in seeds]
@@ -139,6 +140,36 @@ def arm_curves(found: dict[str, Any]) -> Figure:
         axis.set_xlabel("step")
     figure.legend(*axes[0, 0].get_legend_handles_labels(), frameon=False, ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0))
     figure.tight_layout()
+    return figure
+
+
+def algorithm_curves(found: dict[str, Any]) -> Figure:
+    """True accuracy on the probe over rollouts drawn, a line for each of up to four arms of `run_arms`: mean and range."""
+    styles = (("-", DARK), ("--", LIGHT), (":", MID), ("-.", "black"))
+    figure, axis = plt.subplots(figsize=(8, 4))
+    for (arm, seeds), (style, colour) in zip(found["arms"].items(), styles, strict=False):
+        points = np.array([[(row["rollouts"], row[TRUE]) for row in one["curve"] if row.get(TRUE) is not None] for one in seeds])
+        (drawn, _), (_, low), (_, high) = points.mean(0).T, points.min(0).T, points.max(0).T
+        axis.plot(drawn, points.mean(0)[:, 1], style, color=colour, label=arm)
+        axis.fill_between(drawn, low, high, color=colour, alpha=0.12, linewidth=0)
+    axis.set(xlabel="rollouts drawn, dropped ones included", ylabel="true accuracy (probe)", ylim=(0, 1.02))
+    axis.legend(frameon=False)
+    axis.grid(alpha=0.3)
+    return figure
+
+
+def rate_heatmap(table: dict[str, Any]) -> Figure:
+    """Gain in true accuracy by learning rate and weight of the KL term, from arms named `RATE, WEIGHT` of `compare_arms`."""
+    found = {tuple(arm.split(", ")): row["gain"]["value"] for arm, row in table.items() if arm != "base"}
+    rates, weights = (list(dict.fromkeys(names)) for names in zip(*found, strict=True))
+    values = np.array([[found[rate, weight] for weight in weights] for rate in rates])
+    figure, axis = plt.subplots(figsize=(5.5, 3.6))
+    axis.imshow(values, cmap="Greys", vmin=min(0.0, values.min()), vmax=1.4 * values.max(), aspect="auto")
+    for (row, column), value in np.ndenumerate(values):
+        axis.text(column, row, f"{value:+.2f}", ha="center", va="center", weight="bold" if value == values.max() else "normal")
+    axis.set_xticks(range(len(weights)), weights)
+    axis.set_yticks(range(len(rates)), rates)
+    axis.set(xlabel="weight of the KL term", ylabel="learning rate", title="gain in true accuracy")
     return figure
 
 

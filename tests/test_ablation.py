@@ -144,8 +144,9 @@ def test_arms_are_trained_measured_and_compared(run):
     assert (run.folder / "arms" / "composite-1" / "metrics.jsonl").stat().st_mtime_ns == before
     first = [read_jsonl(run.folder / "arms" / f"{arm}-0" / "metrics.jsonl")[0] for arm in ("composite", "random")]
     assert first[0]["probe/true_accuracy"] == first[1]["probe/true_accuracy"], "all arms start from the same base"
-    figures.save(figures.arm_curves(found), run.folder / "arms.png")
-    assert (run.folder / "arms.png").stat().st_size > 10_000
+    for draw in (figures.arm_curves, figures.algorithm_curves):
+        figures.save(draw(found), run.folder / "arms.png")
+        assert (run.folder / "arms.png").stat().st_size > 10_000
     with pytest.raises(InputError, match="composite-0 holds an arm of this name that was another"):
         run_arms(run, {"composite": {"weights": {"format": 1.0}}}, [0])
     bccd = run._replace(source="folder:x")

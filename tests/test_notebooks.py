@@ -75,7 +75,7 @@ def test_outputs_are_committed_small_and_of_phantoms(path):
 
 @named(NOTEBOOKS)
 def test_widgets_send_nothing_to_the_kernel_when_they_are_made(path):
-    """An `Output` widget makes nbclient send and receive on one socket at once; one cell in some 75 then never ends (nbclient #312)."""
+    """An `Output` widget makes nbclient send and receive on one socket at once: one cell in some 75 never ends (nbclient #312)."""
     assert not re.search(r"\b(interact\w*|Output)\(", path.with_suffix(".py").read_text())
 
 

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import yaml
 from jinja2 import Environment, PackageLoader
 
 from ..files import json_line, write_aside, write_text
@@ -71,7 +72,8 @@ def write_pages(out: Path, report: dict[str, Any], figure: str) -> None:
 
 
 def render(template: str, **values: Any) -> str:
-    """A page from one of the package's templates; HTML is escaped."""
+    """A page from one of the package's templates; HTML is escaped, and the filter `yaml` writes a value as YAML does."""
     loader = PackageLoader("medix_lite", ".")
     environment = Environment(loader=loader, autoescape=template.endswith("html.j2"), trim_blocks=True, lstrip_blocks=True)
+    environment.filters["yaml"] = lambda value: yaml.safe_dump([value], default_flow_style=True, width=float("inf"))[1:-2]
     return environment.get_template(template).render(notice=NOTICE, **values)

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from ..curation.outputs import render
 from ..files import InputError, read_json, read_table, write_json, write_text
 
 
@@ -64,19 +65,6 @@ def write_leaderboard(folder: Path) -> list[Path]:
     from .. import figures
 
     board = leaderboard(folder)
-    columns = board["columns"]
-
-    def row(name: str, cells: list[Any]) -> str:
-        return f"| {' | '.join([name, *('' if cell is None else f'{cell:.3f}' for cell in cells)])} |"
-
-    lines = ["# Leaderboard", "", "Published columns were judged by Qwen3-14B. Two judges never share a column.", ""]
-    lines += [f"| task | best trivial answer | {' | '.join(columns)} |", "|---" * (len(columns) + 2) + "|"]
-    for task in board["tasks"]:
-        best = max(board["trivial"].get(task, {}).values(), default=None)
-        lines.append(row(task, [best, *(column["scores"].get(task) for column in columns.values())]))
-    lines.append(row("average of these", [None, *(column["average"] for column in columns.values())]))
-    lines.append(row("average as published", [None, *(column["said"] for column in columns.values())]))
-    lines += ["", *(f"- {name}: {column['n_tasks']} tasks, judge {column['judge']}" for name, column in columns.items())]
-    write_text(folder / "leaderboard.md", "\n".join(lines) + "\n")
+    write_text(folder / "leaderboard.md", render("leaderboard.md.j2", **board))
     heatmap = figures.save(figures.leaderboard_heatmap(board), folder / "leaderboard.png")
     return [folder / "leaderboard.md", heatmap, figures.save(figures.leaderboard_ranking(board), folder / "ranking.png")]

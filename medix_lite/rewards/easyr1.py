@@ -8,8 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from medix_lite.curation.outputs import render
 from medix_lite.files import InputError, write_text
 from medix_lite.judging.judges import make_judge
 from medix_lite.models.load import load_embedder
@@ -85,43 +84,7 @@ def export_easyr1(curated: Path, profile: Profile, out: Path) -> dict[str, int]:
         out.mkdir(parents=True, exist_ok=True)
         Dataset.from_dict(columns).cast_column("images", Sequence(Image())).to_parquet(out / f"{split}.parquet")
         rows[split] = len(samples)
-    write_text(out / "config.yaml", yaml.safe_dump(easyr1_settings(profile, out.resolve()), sort_keys=False))
+    reward = f"{Path(__file__).resolve()}:compute_score"
+    values = {"profile": profile, "t": profile.training, "folder": str(out.resolve()), "reward_function": reward}
+    write_text(out / "config.yaml", render("easyr1.yaml.j2", **values))
     return rows
-
-
-def easyr1_settings(profile: Profile, folder: Path) -> dict[str, Any]:
-    """A profile in EasyR1's words; what is not named keeps EasyR1's default."""
-    t = profile.training
-    files = {"train_files": f"{folder}/train.parquet", "val_files": f"{folder}/test.parquet"}
-    columns = {"prompt_key": "problem", "answer_key": "answer", "image_key": "images"}
-    lengths = {"max_prompt_length": 4096, "max_response_length": profile.max_new_tokens}
-    sizes = {"rollout_batch_size": t.prompts_per_step * t.updates_per_batch}
-    sizes |= {"max_pixels": profile.image_size**2, "min_pixels": 3136} if profile.image_size else {}
-    clip = {"clip_ratio_low": t.epsilon_low, "clip_ratio_high": t.epsilon_high} | ({"clip_ratio_dual": t.delta} if t.delta else {})
-    average = {"loss_avg_mode": "token" if t.loss_type == "dapo" else "seq"}
-    average |= {"loss_type": "gspo"} if t.importance_sampling_level == "sequence" else {}
-    optimizer = {"lr": t.learning_rate, "weight_decay": t.weight_decay, "lr_warmup_steps": t.warmup_steps}
-    model = {"model_path": profile.policy.path, "trust_remote_code": False}
-    reward = {"judge": profile.judge, "preset": profile.reward, "embedder": profile.embedder.path}
-    dynamic = {"online_filtering": True, "filter_key": "overall"} if t.dynamic_sampling else {}
-    return {
-        "data": files | columns | lengths | sizes,
-        "algorithm": {
-            "adv_estimator": "grpo",
-            "disable_kl": t.beta == 0,
-            "use_kl_loss": True,
-            "kl_penalty": "low_var_kl",
-            "kl_coef": t.beta,
-        }
-        | dynamic,
-        "worker": {
-            "actor": {"global_batch_size": t.prompts_per_step, **clip, **average, "model": model, "optim": optimizer},
-            "rollout": {"n": t.group_size, "temperature": t.temperature},
-            "reward": {
-                "reward_type": "batch",
-                "reward_function": f"{Path(__file__).resolve()}:compute_score",
-                "reward_function_kwargs": reward | {"embedder_revision": profile.embedder.revision},
-            },
-        },
-        "trainer": {"max_steps": t.steps, "save_freq": t.save_every, "experiment_name": profile.name},
-    }

@@ -1,9 +1,11 @@
 """Does RL make the tiny policy better in truth? Three seeds at full length, all reported.
 
-A seed draws the training and test questions as well as the rollouts; the base is the same.
+A seed draws the training and test questions as well as the rollouts; the base is the same. SETTINGS are those of `medix-lite run`.
+Three times as long, with a probe that is large enough to see a collapse:
+`training.steps=390,training.probe_every=65,data.probe=1000`.
 
-Run: .venv/bin/python tests/benchmarks/three_seeds.py OUT
-Writes OUT/three_seeds.json. The last line is the smallest gain in true accuracy over the seeds.
+Run: .venv/bin/python tests/benchmarks/three_seeds.py OUT [SETTINGS]
+Writes OUT/three_seeds.json; a killed call goes on. The last line is the smallest gain in true accuracy over the seeds.
 """
 
 import sys
@@ -18,17 +20,18 @@ from medix_lite.models.load import TINY
 SEEDS = (0, 1, 2)
 
 
-def main(out: Path) -> None:
+def main(out: Path, settings: str = "") -> None:
     rows = []
     for seed in SEEDS:
-        run = runs.open_run(out / f"seed{seed}", seed=seed)
+        run = runs.open_run(out / f"seed{seed}", seed=seed, settings=settings)
         runs.curated(run)
         seconds = {"train": runs.train(run)["seconds"]}
         started = time.perf_counter()
         base, trained = runs.evaluate(run, "base"), runs.evaluate(run, "trained")
         scores = results(base, trained, seconds | {"evaluate": round(time.perf_counter() - started, 1)})
         room = headroom(base, trained)
-        rows.append({"seed": seed, "manifest": sha256_of(TINY / "manifest.json")} | scores | {"headroom": room})
+        probe = [row["probe/true_accuracy"] for row in runs.last_rows(run) if "probe/true_accuracy" in row]
+        rows.append({"seed": seed, "manifest": sha256_of(TINY / "manifest.json")} | scores | {"headroom": room, "probe": probe})
         gain = scores["gain"]["true_accuracy"]
         print(
             f"seed {seed}: true accuracy {scores['base']['true_accuracy']['value']} -> "
@@ -36,6 +39,7 @@ def main(out: Path) -> None:
             f"gain {gain['value']:+.3f} {gain['ci95']}, gap closed {room['closed']}, vague in base {room['vague']['value']}, "
             f"kept {room['kept']['value']:+.3f} {room['kept']['ci95']} n {room['kept']['n']}, "
             f"format {scores['trained']['format']['value']}, modality {scores['trained']['modality']['value']}, "
+            f"probe ends {max(probe) - probe[-1]:.3f} below its best, "
             f"judged {scores['trained']['judged_accuracy']['value']}, seconds {scores['seconds']}",
             flush=True,
         )
@@ -44,4 +48,4 @@ def main(out: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), *sys.argv[2:])

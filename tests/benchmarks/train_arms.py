@@ -26,12 +26,10 @@ def main(experiment: str, folder: Path, seeds: int = 3, steps: int = 100) -> Non
     table = compare_arms(found)
     machine = {name: value for name, value in environment(run.profile, 0).items() if name in ("python", "cores", "versions")}
     arms = {arm: [{k: one[k] for k in ("seed", "seconds", "curve")} for one in of_arm] for arm, of_arm in found["arms"].items()}
-    minutes = round((time.perf_counter() - started) / 60, 1)  # of this call
     training = round(sum(one["seconds"] for of_arm in found["arms"].values() for one in of_arm) / 60, 1)
     settings = {
         "seeds": seeds,
         "steps": steps,
-        "minutes": minutes,
         "minutes_of_training": training,
         "policy": run.profile.policy.path,
     } | machine
@@ -43,7 +41,7 @@ def main(experiment: str, folder: Path, seeds: int = 3, steps: int = 100) -> Non
         print(
             f"{arm:15}", "  ".join(f"{name} {value['value'] if isinstance(value, dict) else value}" for name, value in row.items())
         )
-    print(f"{minutes} minutes")
+    print(f"{(time.perf_counter() - started) / 60:.1f} minutes")
     true = {arm: row["true"]["value"] for arm, row in table.items() if arm != "base"}
     if experiment == "signals":
         print(f"{true['composite'] - max(true[arm] for arm in CONTROLS):+.3f}")
