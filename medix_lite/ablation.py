@@ -15,7 +15,7 @@ import numpy as np
 
 from .curation.splits import group_of
 from .evaluation.score import truths
-from .evaluation.statistics import bootstrap, paired_difference
+from .evaluation.statistics import PROBED, bootstrap, paired_difference
 from .files import InputError, read_json, read_jsonl, read_table, write_json
 from .judging.judges import Judge, judge_answers
 from .judging.verdicts import Verdict, decide_exact, rule_verdict
@@ -106,7 +106,7 @@ def curve_of(rows: Iterable[dict[str, Any]], training: Training) -> list[dict[st
     for row in rows:
         if row["step"] and (row["step"] - 1) % training.updates_per_batch == 0:
             drawn += row.get("rollouts", training.updates_per_batch * training.group_size * training.prompts_per_step)
-        names = ("step", "reward", "probe/true_accuracy", "probe/judged_accuracy")
+        names = ("step", "reward", PROBED, "probe/judged_accuracy")
         kept.append({name: row[name] for name in names if name in row} | {"rollouts": round(drawn)})
     return kept
 
@@ -201,7 +201,7 @@ def check_claims(found: dict[str, Any], apart: float = 0.05, overpaid: float = 0
 
     def pays_too_much(arm: str) -> float:
         curves = [one["curve"] for one in found["arms"][arm]]
-        return float(np.mean([rise(curve, "reward") - rise(curve, "probe/true_accuracy") for curve in curves]))
+        return float(np.mean([rise(curve, "reward") - rise(curve, PROBED) for curve in curves]))
 
     def told(values: dict[str, float]) -> str:
         return ", ".join(f"{arm} {value:+.3f}" for arm, value in values.items())
@@ -226,6 +226,17 @@ def check_claims(found: dict[str, Any], apart: float = 0.05, overpaid: float = 0
         "Exact match is too brittle for open answers": compared("composite", ("exact match",)),
     }
     return [{"claim": claim, "measured": text, "reproduced": bool(shown)} for claim, (text, shown) in claims.items()]
+
+
+def at_equal_rollouts(arms: dict[str, list[dict[str, Any]]]) -> tuple[int, dict[str, list[float]]]:
+    """Of each arm and seed the true accuracy on the probe, at the number of rollouts that every one of them has drawn."""
+    fewest = min(one["curve"][-1]["rollouts"] for of_arm in arms.values() for one in of_arm)
+
+    def then(curve: list[dict[str, Any]]) -> float:
+        points = [(row["rollouts"], row[PROBED]) for row in curve if row.get(PROBED) is not None]
+        return float(np.interp(fewest, *zip(*points, strict=True)))
+
+    return fewest, {arm: [then(one["curve"]) for one in of_arm] for arm, of_arm in arms.items()}
 
 
 def rise(curve: list[dict[str, Any]], name: str) -> float:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .files import InputError, read_jsonl, write_json
+from .files import InputError, read_jsonl, refuse_existing, write_json
 from .profiles import load_profile, parse_pairs, parse_settings
 
 ABOUT = "The course that teaches open-ended medical RL by running it."
@@ -257,6 +257,27 @@ def score(
 
 
 @app.command()
+def prefer(
+    study: Annotated[Path, typer.Argument(help="Folder of the study; made from --a and --b, summed up without them.")],
+    a: Annotated[Path | None, typer.Option(help="Responses file (JSONL) of one model.")] = None,
+    b: Annotated[Path | None, typer.Option(help="Responses file (JSONL) of the other.")] = None,
+    samples: SamplesOption = None,
+    n: Annotated[int, typer.Option(min=1, help="How many pairs.")] = 50,
+    seed: SeedOption = 0,
+) -> None:
+    """Make a blind study of whose answers people prefer, to be rated in notebook 04; or say who is preferred."""
+    from .evaluation.preference import make_study, summarise
+
+    if (a is None) != (b is None):
+        raise InputError("a study needs both --a and --b; without them an existing one is summed up")
+    if a and b:
+        typer.echo(f"{study}: {make_study(study, a, b, samples, n, seed)} pairs")
+        return
+    for name, value in summarise(study).items():
+        typer.echo(f"{name}: {value}")
+
+
+@app.command()
 def reward(
     responses: ResponsesOption,
     out: OutOption,
@@ -340,16 +361,6 @@ def export_for_easyr1(
     typer.echo(
         f"{out}: {rows['train']} rows to train on, {rows['test']} to test; python3 -m verl.trainer.main config={out}/config.yaml"
     )
-
-
-def refuse_existing(out: Path | None) -> None:
-    """Results are never written over.
-
-    Raises:
-        InputError: the file is there already.
-    """
-    if out and out.exists():
-        raise InputError(f"{out} exists already; choose another file, or delete it")
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
-from .evaluation.statistics import METRICS
+from .evaluation.statistics import METRICS, PROBED
 from .files import clear_errors, read_table
 from .responses import parse_response
 from .rewards.composite import Reward
@@ -20,7 +20,6 @@ from .samples import Sample
 DARK, LIGHT, MID = "#1f3a5f", "#e07b39", "#7a8ca3"
 STYLES = ((LIGHT, "s"), (MID, "^"), (DARK, "o"))
 EMPTY: dict[str, Any] = {"frame_on": False, "xticks": [], "yticks": []}
-TRUE = "probe/true_accuracy"
 SIGNALS = ("accuracy", "semantic", "format", "modality")
 NAMES = {"true_accuracy": "true accuracy\n(oracle)", "judged_accuracy": "judged\naccuracy", "pass_at_8": "pass@8\n(sampled)"}
 PANELS = {"by_modality": "modality", "by_kind": "kind of question", "by_source": "source", "by_length": "length of the reference"}
@@ -120,7 +119,7 @@ def arm_curves(found: dict[str, Any]) -> Figure:
     arms = found["arms"]
     rows = -(-len(arms) // 4)
     figure, axes = plt.subplots(rows, 4, figsize=(12, 2.9 * rows), sharex=True, sharey=True, squeeze=False)
-    lines = {"reward": ("reward (paid)", LIGHT, "--"), TRUE: ("true accuracy (probe)", DARK, "-")}
+    lines = {"reward": ("reward (paid)", LIGHT, "--"), PROBED: ("true accuracy (probe)", DARK, "-")}
     for axis, (arm, seeds) in zip(axes.flat, arms.items(), strict=False):
         for key, (label, colour, style) in lines.items():
             points = [[(row["step"], row[key]) for row in one["curve"] if row.get(key) is not None] for one in seeds]
@@ -148,7 +147,9 @@ def algorithm_curves(found: dict[str, Any]) -> Figure:
     styles = (("-", DARK), ("--", LIGHT), (":", MID), ("-.", "black"))
     figure, axis = plt.subplots(figsize=(8, 4))
     for (arm, seeds), (style, colour) in zip(found["arms"].items(), styles, strict=False):
-        points = np.array([[(row["rollouts"], row[TRUE]) for row in one["curve"] if row.get(TRUE) is not None] for one in seeds])
+        points = np.array(
+            [[(row["rollouts"], row[PROBED]) for row in one["curve"] if row.get(PROBED) is not None] for one in seeds]
+        )
         (drawn, _), (_, low), (_, high) = points.mean(0).T, points.min(0).T, points.max(0).T
         axis.plot(drawn, points.mean(0)[:, 1], style, color=colour, label=arm)
         axis.fill_between(drawn, low, high, color=colour, alpha=0.12, linewidth=0)

@@ -21,6 +21,16 @@ class InputError(Exception):
     """What the user gave cannot be used; the message is one line that says what, where and what to do."""
 
 
+def refuse_existing(out: Path | None) -> None:
+    """What is there is never written over.
+
+    Raises:
+        InputError: the file or folder is there already.
+    """
+    if out and out.exists():
+        raise InputError(f"{out} exists already; choose another, or delete it")
+
+
 @contextmanager
 def clear_errors(path: Path | str, doing: str = "write", advice: str = "; free space or choose another folder") -> Iterator[None]:
     """Turn an operating-system error while writing (or reading) `path` (full disk, no permission) into an `InputError`."""

@@ -4,7 +4,17 @@ import numpy as np
 import pytest
 
 from medix_lite import figures, runs
-from medix_lite.ablation import arm_reward, check_claims, compare_arms, curve_of, exact_judge, find_arms, mentions_judge, run_arms
+from medix_lite.ablation import (
+    arm_reward,
+    at_equal_rollouts,
+    check_claims,
+    compare_arms,
+    curve_of,
+    exact_judge,
+    find_arms,
+    mentions_judge,
+    run_arms,
+)
 from medix_lite.files import InputError, read_jsonl, read_table
 from medix_lite.profiles import change_training, load_profile
 from medix_lite.samples import Sample
@@ -96,6 +106,17 @@ def test_a_curve_counts_what_was_drawn():
     training = load_profile("tiny-cpu", {"training.updates_per_batch": 2}).training
     rows = [{"step": 0}, {"step": 1, "rollouts": 200}, {"step": 2, "reward": 0.5}, {"step": 3}, {"step": 4}]
     assert [row["rollouts"] for row in curve_of(rows, training)] == [0, 200, 200, 328, 328]
+
+
+def test_arms_are_compared_where_all_have_drawn_as_much():
+    def arm(*points):
+        return [
+            {"curve": [{"rollouts": drawn} | ({} if true is None else {"probe/true_accuracy": true}) for drawn, true in points]}
+        ]
+
+    drawn, then = at_equal_rollouts({"plain": arm((0, 0.5), (64, None), (128, 0.7)), "wasteful": arm((0, 0.5), (256, 0.9))})
+    assert drawn == 128
+    assert then == {"plain": [0.7], "wasteful": [pytest.approx(0.7)]}
 
 
 def made_up(ends, rewards=(0.5, 0.6)):

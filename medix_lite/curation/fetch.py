@@ -10,7 +10,7 @@ from urllib.request import urlopen
 
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_exponential
 
-from ..files import InputError, clear_errors, read_table
+from ..files import InputError, clear_errors, read_table, refuse_existing
 
 # For each data set `repository`, `commit`, the `folder` that is kept, and the `sha256` of that (see `tree_hash`).
 PINNED = {name: about["fetched"] for name, about in read_table("curation")["sources"].items() if "fetched" in about}
@@ -24,8 +24,7 @@ def fetch(name: str, out: Path, host: str = "https://github.com") -> Path:
     """
     if name not in PINNED:
         raise InputError(f"unknown data set {name!r}; use one of {', '.join(PINNED)}")
-    if out.exists():
-        raise InputError(f"{out} exists already; choose another folder, or delete it")
+    refuse_existing(out)
     pinned = PINNED[name]
     with clear_errors(out):
         out.parent.mkdir(parents=True, exist_ok=True)

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 METRICS = ("true_accuracy", "judged_accuracy", "pass_at_8", "format", "modality")
 DRAWS = 2000
+PROBED = "probe/true_accuracy"  # column of `metrics.jsonl`
 
 
 def bootstrap(values: Sequence[float | None] | NDArray[Any], clusters: list[str] | None = None, seed: int = 0) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from ..curation.outputs import render
-from ..files import InputError, read_json, write_json, write_text
+from ..files import InputError, read_json, refuse_existing, write_json, write_text
 from ..profiles import load_profile
 from .load import load_policy, policy_revision
 
@@ -21,8 +21,7 @@ def export_run(run: Path, out: Path) -> None:
         raise InputError(f"{run} is not a run folder; give one that `medix-lite run` or `train` made")
     if not (run / "adapter" / "adapter_model.safetensors").exists():
         raise InputError(f"{run} has no trained adapter yet; finish its training first")
-    if out.exists():
-        raise InputError(f"{out} exists already; choose another folder")
+    refuse_existing(out)
     profile, made_with = load_profile(str(run / "profile.yaml")), read_json(run / "run.json")
     policy = profile.policy
     if policy_revision(policy.path, policy.revision) != made_with["policy"]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from medix_lite.curation.outputs import render
-from medix_lite.files import InputError, write_text
+from medix_lite.files import InputError, refuse_existing, write_text
 from medix_lite.judging.judges import make_judge
 from medix_lite.models.load import load_embedder
 from medix_lite.profiles import Profile
@@ -68,8 +68,7 @@ def export_easyr1(curated: Path, profile: Profile, out: Path) -> dict[str, int]:
     """
     from datasets import Dataset, Image, Sequence
 
-    if out.exists():
-        raise InputError(f"{out} exists already; choose another folder")
+    refuse_existing(out)
     rows = {}
     for split in ("train", "test"):
         samples = [sample for sample in read_samples(curated / f"samples_{split}.jsonl") if sample.has_image]

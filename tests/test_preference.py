@@ -1,0 +1,127 @@
+"""Blind preference: sides that hide the models, ratings that last, and shares that follow from them."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from sklearn.metrics import cohen_kappa_score
+
+from medix_lite.evaluation.preference import CHOICES, make_study, preference_widget, rate, ratings_of, summarise
+from medix_lite.files import InputError, read_json, read_jsonl
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Two responses files: 40 questions in common, and one more in each."""
+    for name in ("ours", "theirs"):
+        known = {"question": "What is <b>seen</b>?", "reference": "flu", "source": "mine"}
+        rows = [known | {"id": str(n), "response": f"<answer>{name} {n}</answer>"} for n in [*range(40), f"only {name}"]]
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return tmp_path / "ours.jsonl", tmp_path / "theirs.jsonl"
+
+
+@pytest.fixture
+def study(files, tmp_path):
+    assert make_study(tmp_path / "study", *files, n=30, seed=3) == 30
+    return tmp_path / "study"
+
+
+def test_pairs_hide_who_wrote_which_and_the_key_knows(files, study, tmp_path):
+    pairs, key = read_jsonl(study / "pairs.jsonl"), read_json(study / "key.json")
+    assert key["models"] == ["ours", "theirs"]
+    assert sum(key["left"].values()) == 15, "either is left equally often"
+    for pair in pairs:
+        number = pair["id"].removesuffix("#0")
+        sides = [f"<answer>{name} {number}</answer>" for name in ("ours", "theirs")]
+        assert [pair["left"], pair["right"]] == (sides[::-1] if key["left"][pair["id"]] else sides)
+        assert set(pair) == {"id", "question", "reference", "images", "left", "right"}
+    make_study(tmp_path / "again", *files, n=30, seed=3)
+    assert (tmp_path / "again" / "pairs.jsonl").read_bytes() == (study / "pairs.jsonl").read_bytes()
+    make_study(tmp_path / "other", *files, n=30, seed=4)
+    assert (tmp_path / "other" / "pairs.jsonl").read_bytes() != (study / "pairs.jsonl").read_bytes()
+    with pytest.raises(InputError, match="exists already"):
+        make_study(study, *files)
+    with pytest.raises(InputError, match="have the same name"):
+        make_study(tmp_path / "new", files[0], files[0])
+    files[1].write_text(json.dumps({"id": "elsewhere", "response": "x", "question": "?", "reference": "y"}) + "\n")
+    with pytest.raises(InputError, match="no question in common"):
+        make_study(tmp_path / "new", *files)
+
+
+def test_shares_follow_from_the_ratings(study):
+    with pytest.raises(InputError, match="nobody has rated"):
+        summarise(study)
+    left = read_json(study / "key.json")["left"]
+    for number, (pair, who) in enumerate(left.items()):  # ours is better in 18, theirs in 6, no difference in 6
+        winner = 0 if number < 18 else 1 if number < 24 else None
+        rate(study, "ann", pair, "left")  # a slip, put right at once
+        rate(study, "ann", pair, "tie" if winner is None else "left" if winner == who else "right", "because")
+    found = summarise(study)
+    assert {name: part["value"] for name, part in found["preferred"].items()} == {"ours": 0.6, "theirs": 0.2, "tie": 0.2}
+    assert found["ahead"]["value"] == pytest.approx(0.4)
+    assert found["ahead"]["ci95"][0] > 0
+    assert (found["kappa"], found["raters"]) == (None, {"ann": 30})
+    assert found["left"]["n"] == 24
+    assert all(row["reason"] in ("", "because") for row in read_jsonl(study / "ratings_ann.jsonl"))
+
+
+def test_agreement_of_raters_and_a_side_that_is_preferred(study):
+    pairs = list(read_json(study / "key.json")["left"])
+    rng = np.random.default_rng(0)
+    chosen = {rater: rng.choice(CHOICES, len(pairs), p=[0.7, 0.1, 0.2]).tolist() for rater in ("ann", "bob")}
+    for rater, choices in chosen.items():
+        for pair, choice in zip(pairs, choices, strict=True):
+            rate(study, rater, pair, choice)
+    found = summarise(study)
+    assert found["kappa"] == pytest.approx(cohen_kappa_score(chosen["ann"], chosen["bob"]), abs=1e-4)
+    assert found["left"]["ci95"][0] > 0.5
+    for pair, choice in zip(pairs, chosen["ann"], strict=True):
+        rate(study, "bob", pair, choice)
+    assert summarise(study)["kappa"] == 1
+    rate(study, "ann", "of another study", "left")
+    with pytest.raises(InputError, match=r"not in key\.json"):
+        summarise(study)
+
+
+def test_bad_ratings_are_refused(study):
+    with pytest.raises(InputError, match="rater"):
+        rate(study, "../ann", "0#0", "left")
+    with pytest.raises(InputError, match="unknown choice 'both'"):
+        rate(study, "ann", "0#0", "both")
+
+
+def test_the_widget_keeps_each_rating_and_goes_on_after_a_reload(study):
+    ids = [pair["id"] for pair in read_jsonl(study / "pairs.jsonl")]
+    head, _, sides, reason, buttons = preference_widget(study, "ann").children
+    assert "&lt;b&gt;seen&lt;/b&gt;" in head.value, "what a model or a data set wrote is no markup"
+    assert "&lt;answer&gt;" in sides.children[0].value
+    reason.value = "clearer"
+    buttons.children[0].click()
+    buttons.children[1].click()
+    with (study / "ratings_ann.jsonl").open("a") as handle:
+        handle.write('{"id": "torn')
+    head, _, _, _, buttons = preference_widget(study, "ann").children
+    assert "2 of 30" in head.value
+    for _ in range(28):
+        buttons.children[2].click()
+    assert "30 of 30" in head.value
+    assert all(button.disabled for button in buttons.children)
+    assert list(ratings_of(study, "ann").items()) == list(zip(ids, ["left", "tie", *["right"] * 28], strict=True))
+    assert read_jsonl(study / "ratings_ann.jsonl")[0]["reason"] == "clearer"
+
+
+def test_the_command_makes_a_study_and_sums_it_up(files, tmp_path):
+    def prefer(*arguments):
+        command = [sys.executable, "-m", "medix_lite", "prefer", str(tmp_path / "made"), *arguments]
+        return subprocess.run(command, capture_output=True, text=True)
+
+    assert "12 pairs" in prefer("--a", str(files[0]), "--b", str(files[1]), "--n", "12").stdout
+    assert "nobody has rated yet" in prefer().stderr
+    for pair in read_jsonl(tmp_path / "made" / "pairs.jsonl"):
+        rate(tmp_path / "made", "ann", pair["id"], "tie")
+    assert "'tie': {'value': 1.0" in prefer().stdout
+    alone = prefer("--a", str(files[0]))
+    assert alone.returncode == 2
+    assert len(alone.stderr.splitlines()) == 1
