@@ -233,8 +233,8 @@ def at_equal_rollouts(arms: dict[str, list[dict[str, Any]]]) -> tuple[int, dict[
     fewest = min(one["curve"][-1]["rollouts"] for of_arm in arms.values() for one in of_arm)
 
     def then(curve: list[dict[str, Any]]) -> float:
-        points = [(row["rollouts"], row[PROBED]) for row in curve if row.get(PROBED) is not None]
-        return float(np.interp(fewest, *zip(*points, strict=True)))
+        drawn, true = np.array([(row["rollouts"], row[PROBED]) for row in curve if row.get(PROBED) is not None], dtype=float).T
+        return float(np.interp(fewest, drawn, true))
 
     return fewest, {arm: [then(one["curve"]) for one in of_arm] for arm, of_arm in arms.items()}
 

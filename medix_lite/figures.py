@@ -26,9 +26,10 @@ PANELS = {"by_modality": "modality", "by_kind": "kind of question", "by_source":
 
 
 def save(figure: Figure, path: Path) -> Path:
-    """Write a figure as PNG, without a date inside, and close it."""
+    """Lay a figure out, write it as PNG, without a date inside, and close it."""
     with clear_errors(path):
         Path(path).parent.mkdir(parents=True, exist_ok=True)
+        figure.tight_layout()
         figure.savefig(path, dpi=110, bbox_inches="tight", metadata={"Software": None})
     plt.close(figure)
     return path
@@ -58,7 +59,6 @@ def curation_counts(report: dict[str, Any]) -> Figure:
         axis.set_xlabel("share of the split", fontsize=8)
     labelled = axes[0, 0].get_legend_handles_labels()
     figure.legend(*labelled, fontsize=8, frameon=False, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0))
-    figure.tight_layout()
     return figure
 
 
@@ -72,7 +72,6 @@ def gallery(samples: Sequence[Sample], columns: int = 6) -> Figure:
         axis.set_title(sample.modality, fontsize=8)
         question = textwrap.fill(textwrap.shorten(sample.question, 80, placeholder=" …"), 28)
         axis.text(0.5, -0.04, f"{question}\n→ {sample.reference}", transform=axis.transAxes, ha="center", va="top", fontsize=8)
-    figure.tight_layout()
     return figure
 
 
@@ -110,7 +109,6 @@ def training_curves(rows: Sequence[dict[str, Any]], probe_n: int, max_tokens: in
             axis.legend(fontsize=8, frameon=False)
     note = f"Lines are moving means of {smooth} steps; the probe has {probe_n} questions."
     figure.text(0.5, -0.02, note, ha="center", fontsize=9)
-    figure.tight_layout()
     return figure
 
 
@@ -138,7 +136,6 @@ def arm_curves(found: dict[str, Any]) -> Figure:
     for axis in axes[-1]:
         axis.set_xlabel("step")
     figure.legend(*axes[0, 0].get_legend_handles_labels(), frameon=False, ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0))
-    figure.tight_layout()
     return figure
 
 
@@ -193,7 +190,6 @@ def audit_by_kind(audits: dict[str, dict[str, Any]]) -> Figure:
     axes[0].set_yticks(range(len(kinds)), kinds, fontsize=8)
     axes[0].invert_yaxis()
     figure.legend(*axes[0].get_legend_handles_labels(), frameon=False, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0))
-    figure.tight_layout()
     return figure
 
 
@@ -238,7 +234,6 @@ def examples(samples: Sequence[Sample], before: Sequence[str], after: Sequence[s
             lines.append(f"{name}: {(response.thinking or '(no reasoning)')[:110]}  →  {(response.answer or '(no answer)')[:60]}")
         right.text(0, 0.95, lines[0], fontsize=9, weight="bold", va="top", transform=right.transAxes)
         right.text(0, 0.62, "\n".join([*lines[1:], note]), fontsize=9, va="top", transform=right.transAxes, linespacing=1.5)
-    figure.tight_layout()
     return figure
 
 
@@ -256,7 +251,6 @@ def leaderboard_heatmap(board: dict[str, Any]) -> Figure:
     axis.set_xticks(range(len(names)), [textwrap.fill(name, 18) for name in names], rotation=60, ha="right", fontsize=8)
     axis.set_yticks(range(len(tasks)), tasks, fontsize=8)
     axis.set_title("share right, or marks over 5; in bold the best that the published judge saw", fontsize=9)
-    figure.tight_layout()
     return figure
 
 
@@ -272,5 +266,4 @@ def leaderboard_ranking(board: dict[str, Any]) -> Figure:
     axis.bar_label(bars, fmt="%.3f", fontsize=8, padding=3)
     below = "\nnot ranked, for want of tasks: " + "; ".join(left) if left else ""
     axis.set(xlim=(0, 1), xlabel=f"average of {len(tasks)} tasks{below}")
-    figure.tight_layout()
     return figure

@@ -2,7 +2,6 @@
 
 import re
 import unicodedata
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -37,8 +36,7 @@ _SIDE = re.compile(r"\b(left|right|bilateral(?:ly)?|both)\b")
 _SIDE_PHRASE = re.compile(rf"(?:\b(?:on|in|at) )?(?:\bthe )?{_SIDE.pattern}(?:[- ]sided?)?")
 
 
-@dataclass(frozen=True)
-class Quantity:
+class Quantity(NamedTuple):
     """A number with its unit.
 
     Attributes:

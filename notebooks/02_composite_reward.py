@@ -184,7 +184,6 @@ if None not in totals:
 # %%
 import ipywidgets
 
-
 typed = ipywidgets.Text(value="fluid around the lung", description="answer", continuous_update=False)
 shown = ipywidgets.Label()
 

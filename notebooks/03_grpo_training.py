@@ -42,7 +42,6 @@ settings: str = ""  # profile settings to change, as for medix-lite run --settin
 from IPython.display import Image, display
 
 from medix_lite import figures
-from medix_lite.files import write_json
 from medix_lite.runs import curated, last_rows, open_run, run_reward, train
 
 run = open_run(run_dir, profile, source, seed, judge, settings)
@@ -172,12 +171,22 @@ del trainer, batch
 # ## 4. The settings, and the family
 # A LoRA adapter on the language layers; the vision tower is frozen. One optimizer step for each batch of rollouts: at that step all ratios
 # are 1, so the clip never acts (`clip_fraction` below; in section 3 we looked *after* the step). The published learning rate, 1e-6,
-# was for full fine-tuning: with `--settings training.learning_rate=1e-6` the doctor of section 7 says *rate too low*. The rate falls to 0 along
+# was for full fine-tuning: with `--settings training.learning_rate=1e-6` the doctor of section 8 says *rate too low*. The rate falls to 0 along
 # the run. The KL penalty is meant to keep what the base already answered; how much is lost all the same stands in the README's table.
 
 # %%
 print(f"{t.steps} steps, {t.prompts_per_step} prompts x {t.group_size} responses, learning rate {t.learning_rate}")
 print(f"LoRA rank {t.lora_rank}, KL weight {t.beta}, temperature {t.temperature}, reward preset {run.profile.reward}")
+
+# %% [markdown]
+# Where do this rate and this weight come from? From a sweep over both on the tiny policy, 60 steps each, one seed
+# (`tests/benchmarks/train_arms.py rates FOLDER 1 60`): RATES-TEXT
+
+# %%
+from medix_lite.files import DATA, read_json
+
+rates = read_json(DATA / "reference" / "rates.json")
+display(Image(figures.save(figures.rate_heatmap(rates["table"]), FIGURES / "rates.png")))
 
 # %% [markdown]
 # The relatives of GRPO differ in a few settings. Each is a name for `training.algorithm`, as in
@@ -198,34 +207,31 @@ for name, preset in read_table("grpo")["algorithms"].items():
 
 # %% [markdown]
 # ## 5. Train
-# One line now and then (at step 0 nothing has been sampled yet). `reward` is one batch of training questions, sampled, so it is noisy. The
-# *probe* is always the same held-out questions, answered greedily: *judged* by the judge and *true* by the oracle, which training never
-# sees. Compare these two. If judged rises and true does not, the policy has learnt to please the judge: that is *reward hacking*.
-
+# The curves grow while it trains. The *reward* is of one batch of training questions, sampled, so it is noisy. The *probe* is always the
+# same held-out questions, answered greedily: *judged* by the judge and *true* by the oracle, which training never sees. Compare these two.
+# If judged rises and true does not, the policy has learnt to please the judge: that is *reward hacking*.
 
 # %%
-def report(row):
-    if "probe/judged_accuracy" in row:
-        reward = f"reward {row['reward']:.3f}  " if "reward" in row else "reward  ...   "
-        probe = "  ".join(f"{k.removeprefix('probe/')} {v:.2f}" for k, v in row.items() if k.startswith("probe/"))
-        print(f"step {row['step']:4}  {reward}{probe}")
+curves = display(display_id=True)
 
 
-trained = train(run, report)
-write_json(run.folder / "training.json", {k: trained[k] for k in ("seconds", "steps")})
+def draw(row):
+    if any(name.startswith("probe/") for name in row):
+        figure = figures.training_curves(last_rows(run), len(splits["probe"]), run.profile.max_new_tokens)
+        curves.update(Image(figures.save(figure, FIGURES / "training_curves.png")))
+
+
+trained = train(run, draw)
+draw(last_rows(run)[-1])  # also where the training was done before
+print(f"{trained['steps']} steps in {trained['seconds']:.0f} s")
 
 # %% [markdown]
-# ## 6. The curves
+# ## 6. Read the curves
 # Healthy: reward and truth rise together, format climbs towards 1, entropy falls without hitting zero, and here length stays put.
 # Unhealthy: judged up and truth flat (hacking), entropy at once to zero (collapse), length at the limit (truncation).
 
 # %%
-rows = last_rows(run)
-figure = figures.training_curves(rows, len(splits["probe"]), run.profile.max_new_tokens)
-display(Image(figures.save(figure, FIGURES / "training_curves.png")))
-
-# %%
-steps = [row for row in rows if "reward" in row]
+steps = [row for row in last_rows(run) if "reward" in row]
 first, last = steps[: max(1, len(steps) // 10)], steps[-max(1, len(steps) // 10) :]
 for key in ("reward", "signal/format", "zero_variance_groups", "entropy", "truncated", "clip_fraction"):
     a, b = (np.mean([row[key] for row in part if row.get(key) is not None]) for part in (first, last))
@@ -236,7 +242,32 @@ for key in ("reward", "signal/format", "zero_variance_groups", "entropy", "trunc
 # rewards teach nothing. Here it grows while the reward rises, so it is mostly questions already answered; in exercise 1 it is the other
 # kind. This waste is what DAPO's dynamic sampling is for.
 #
-# ## 7. The doctor
+# ## 7. GRPO and its relatives, at equal cost
+# Each from the same base on the same questions, 100 steps, three seeds (`tests/benchmarks/train_arms.py algorithms FOLDER`). A rollout is
+# what costs, and dynamic sampling throws some away: so the axis counts rollouts, not steps.
+
+# %%
+relatives = read_json(DATA / "reference" / "algorithms.json")
+display(Image(figures.save(figures.algorithm_curves(relatives), FIGURES / "algorithms.png")))
+
+# %% [markdown]
+# In numbers: true accuracy on the probe where all have drawn the same number of rollouts, then greedy on 400 held-out questions when each
+# had finished.
+
+# %%
+from medix_lite.ablation import at_equal_rollouts
+
+drawn, then = at_equal_rollouts(relatives["arms"])
+for arm, seeds in then.items():
+    end = relatives["table"][arm]["true"]
+    print(
+        f"{arm:8} after {drawn} rollouts {np.mean(seeds):.2f} ({min(seeds):.2f} to {max(seeds):.2f})   at its end {end['value']:.2f} {end['ci95']}"
+    )
+
+# %% [markdown]
+# ALGO-TEXT
+#
+# ## 8. The doctor
 # Most runs that fail do so in one of a few ways, and the metrics tell which. `medix-lite doctor RUN` holds them against
 # `data/doctor.yaml`, causes before consequences.
 

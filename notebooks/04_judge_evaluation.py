@@ -242,7 +242,40 @@ figure = figures.examples(shown, [texts["base"][s.id] for s in shown], [texts["t
 display(Image(figures.save(figure, FIGURES / "examples.png")))
 
 # %% [markdown]
-# ## 8. The report
+# ## 8. Blind preference
+# MediX-R1 also asked experts: without knowing whose answer was whose they preferred it in 72.7% of cases, Llama-3.2-Vision in 13.6%. The
+# same here, base against trained: sides are drawn by lot, the key lies in a file that raters do not open, and each rating is kept at once,
+# so that you can close the notebook and go on later. Rate a few (this needs a running kernel).
+
+# %%
+from medix_lite.evaluation.preference import make_study, preference_widget, rate, summarise
+
+STUDY = run.folder / "preference"
+responses_of = [run.folder / "responses" / f"{which}-greedy.jsonl" for which in ("trained", "base")]
+if not STUDY.exists():
+    make_study(STUDY, *responses_of, run.folder / "data" / "samples_test.jsonl", n=100, seed=seed)
+display(preference_widget(STUDY, rater="me"))
+
+# %% [markdown]
+# What comes out of a study, shown with a rater who needs no patience: the oracle. It prefers the side whose answer is truer and is no
+# human, so the numbers below say nothing of what people would like. Look at all of it: a tie is an answer too, `left` should be near 0.5,
+# and `kappa` needs a second rater, you.
+
+# %%
+if run.on_phantoms:
+    of_model = {"trained-greedy": trained, "base-greedy": base}
+    truth = {
+        name: dict(zip((s.id for s in m.samples), m.per_question["true_accuracy"], strict=True)) for name, m in of_model.items()
+    }
+    key = read_json(STUDY / "key.json")
+    for pair, left in key["left"].items():
+        sides = [truth[key["models"][side]][pair.removesuffix("#0")] for side in (left, 1 - left)]
+        rate(STUDY, "oracle", pair, "tie" if sides[0] == sides[1] else "left" if sides[0] > sides[1] else "right")
+    for name, value in summarise(STUDY).items():
+        print(f"{name}: {value}")
+
+# %% [markdown]
+# ## 9. The report
 # One HTML file with everything in it; it opens without a network.
 
 # %%

@@ -131,12 +131,12 @@ def preference_widget(study: Path, rater: str) -> Any:
 
     def show() -> None:
         left_over = todo()
-        head.value = f"<b>{len(pairs) - len(left_over)} of {len(pairs)} rated</b>"
+        done: dict[str, Any] = {"question": "Thank you.", "reference": "none", "images": [], "left": "", "right": ""}
+        pair = left_over[0] if left_over else done
+        rated = f"<b>{len(pairs) - len(left_over)} of {len(pairs)} rated</b>"
+        head.value = f"{rated}<p>{escape(pair['question'])}<br>reference: {escape(pair['reference'])}</p>"
         for button in buttons:
             button.disabled = not left_over
-        pair = left_over[0] if left_over else {"left": "", "right": "", "images": []}
-        if left_over:
-            head.value += f"<p>{escape(pair['question'])}<br>reference: {escape(pair['reference'])}</p>"
         pictures.children = [ipywidgets.Image(value=Path(path).read_bytes(), width=256) for path in pair["images"]]
         left.value, right.value, reason.value = escape(pair["left"]), escape(pair["right"]), ""
 

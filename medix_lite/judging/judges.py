@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -31,8 +31,7 @@ MOST_VOTES = 25
 Texts = Sequence[str | None]  # answers, None where there is none
 
 
-@dataclass(frozen=True)
-class Voter:
+class Voter(NamedTuple):
     """A model that is asked, each time in a conversation of its own.
 
     Attributes:

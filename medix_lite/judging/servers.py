@@ -7,8 +7,7 @@ import os
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from ..files import InputError
@@ -18,8 +17,7 @@ CONCURRENCY = 32  # requests in flight to a server
 BROKEN = 16  # requests that failed in a row: the server is down, and the rest is not sent
 
 
-@dataclass(frozen=True)
-class Reply:
+class Reply(NamedTuple):
     """What a judge model said, with its probability (0-1) where known; `error` says why there is no reply."""
 
     text: str | None

@@ -2,8 +2,7 @@
 
 import re
 import unicodedata
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from ..files import read_table
 from ..responses import Response, format_question
@@ -12,8 +11,7 @@ from ..samples import Sample
 LONGEST_CANDIDATE, LONGEST_QUESTION = 2_000, 8_000  # characters
 
 
-@dataclass(frozen=True)
-class Template:
+class Template(NamedTuple):
     """A versioned judging task.
 
     Attributes:

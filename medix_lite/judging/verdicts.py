@@ -7,7 +7,6 @@ import re
 import string
 import unicodedata
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Literal
 
 from pydantic import BaseModel
@@ -192,7 +191,7 @@ def _same_quantity(given: Quantity, wanted: Quantity, question: str) -> bool | N
         words = re.findall(r"[^\W\d_]+", question)
         asked = {unit for word in words if (unit := find_unit(word)) and unit.dimension == wanted.dimension}
         if not given.dimension and len(asked) == 1:  # "5" for "5 mm", asked "how many mm"
-            given = replace(given, value=given.value * asked.pop().size)
+            given = given._replace(value=given.value * asked.pop().size)
         elif {given.dimension, wanted.dimension} == {LENGTH, MASS}:
             return False
         elif wanted.dimension or given.dimension not in {word.removesuffix("s") for word in (*words, *rule_words().plain)}:

@@ -1,13 +1,11 @@
 """The medical lexicon: concepts, their nested surface forms and their near misses, read from `data/lexicon.yaml`."""
 
 from functools import cache
-from pathlib import Path
 from typing import Literal
 
-import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
-from ..files import DATA, InputError
+from ..files import read_table
 
 FormSet = Literal["policy", "tier", "model", "all"]
 Age = Literal["child", "adult", "older"]
@@ -51,25 +49,9 @@ class Concept(BaseModel, extra="forbid"):
 
 
 @cache
-def load_lexicon(path: Path = DATA / "lexicon.yaml") -> dict[str, Concept]:
-    """All concepts by name.
-
-    Raises:
-        InputError: the file is missing, a concept is malformed, a near miss is unknown or a form stands for two concepts.
-    """
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-        concepts = {name: Concept(name=name, **fields) for name, fields in raw.items()}
-    except (OSError, yaml.YAMLError, ValidationError) as error:
-        raise InputError(f"cannot read the lexicon {path}: {str(error).splitlines()[0]}") from error
-    owner: dict[str, str] = {}
-    for concept in concepts.values():
-        for form in concept.forms("all"):
-            if owner.setdefault(form, concept.name) != concept.name:
-                raise InputError(f"{path}: {form!r} stands for both {owner[form]!r} and {concept.name!r}")
-        for name in sorted(set(concept.near_misses) - concepts.keys()):
-            raise InputError(f"{path}: {concept.name!r} names an unknown near miss {name!r}")
-    return concepts
+def load_lexicon() -> dict[str, Concept]:
+    """All concepts by name."""
+    return {name: Concept(name=name, **fields) for name, fields in read_table("lexicon").items()}
 
 
 @cache

@@ -1,0 +1,111 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 05 · Which reward signals matter?
+#
+# **What you will learn.** To take a composite reward apart with controls, to tell "the reward went up" from "it got better", and to hold a
+# paper's claims against your own measurements.
+#
+# **Minutes:** 2. **Prerequisites:** notebooks 03 and 04.
+#
+# > Research and education only, not for clinical use.
+#
+# MediX-R1 reports that a reward from the judge alone, or from embeddings alone, is unstable and gets hacked, that both together do better,
+# and that the composite of four signals is stable and ends highest. On real questions nobody can check the half of it that is about truth:
+# what measures the result is a judge again. The tiny world has an oracle.
+
+# %% tags=["parameters"]
+run_dir: str = "../runs/course"  # run folder that all notebooks of one run share
+profile: str = "tiny-cpu"  # name of a profile, or path of a YAML file
+source: str = "phantoms"  # phantoms only: the experiment needs the truth
+seed: int = 0  # seed of data, training and sampling
+judge: str = ""  # rules, tiny, openai:MODEL@URL; empty: the profile's judge
+settings: str = ""  # profile settings to change, as for medix-lite run --settings
+arms: str = "composite, format only"  # arms of data/arms.yaml that are trained here, for a few steps
+steps: int = 6  # of each of them
+
+# %%
+from IPython.display import Image, Markdown, display
+
+from medix_lite import figures
+from medix_lite.ablation import arm_reward, find_arms, run_arms
+from medix_lite.files import DATA, read_json
+from medix_lite.runs import curated, open_run
+
+run = open_run(run_dir, profile, source, seed, judge, settings)
+FIGURES = run.folder / "figures"
+kept = read_json(DATA / "reference" / "signals.json")
+
+# %% [markdown]
+# ## 1. The arms
+# Each arm trains the same frozen base on the same questions in the same order. Only what it is paid for differs. The first four are the
+# paper's, the rest are controls, and controls are half of an experiment: *random* shows what moves by chance, *format only* how much comes
+# from tidiness, *exact match* what a reward for one right string does to open answers. *Weak judge* is there to be hacked: it says YES
+# wherever the reference is mentioned.
+
+# %%
+for arm, how in find_arms("signals").items():
+    print(f"{arm:15}", how or "all four signals, as in notebook 02")
+
+# %% [markdown]
+# ## 2. One answer, eight prices
+# What does each arm pay for the same three answers? The first is right; the second names the finding in order to deny it; the third hides
+# it in a list. Look at the column of the weak judge.
+
+# %%
+sample = next(s for s in curated(run)["train"] if s.question_type == "open" and s.has_image)
+words = sample.reference
+answers = {"right": words, "denied": f"not {words}", "listed": f"{words}, or a fracture, or nothing at all"}
+responses = [f"<{sample.modality}><think>I look at the picture.</think><answer>{text}</answer>" for text in answers.values()]
+print(f"{sample.question} -> {words}\n{'':15}", *(f"{name:>8}" for name in answers))
+for arm, how in find_arms("signals").items():
+    paid = arm_reward(run, arm, how, seed)(None, responses, id=[sample.id] * len(responses))
+    print(f"{arm:15}", *(f"{price:8.2f}" for price in paid))
+
+# %% [markdown]
+# ## 3. How it is done
+# Two arms for a few steps, so that nothing is hidden. This is far too short to say anything; the full run follows.
+
+# %%
+if run.on_phantoms:
+    few = ", ".join(filter(None, [settings, f"training.steps={steps}, training.probe_every={steps}, data.test=60"]))
+    short = open_run(run.folder / "signals", profile, source, seed, judge, few)
+    run_arms(short, find_arms("signals", [arm.strip() for arm in arms.split(",")]), [seed])
+else:
+    print(f"skipped: no oracle knows the truth of {run.source.partition(':')[0]}")
+
+# %% [markdown]
+# ## 4. The full run
+# Every arm with three seeds, by one command: `python tests/benchmarks/train_arms.py signals FOLDER`. Solid: the share of probe questions
+# answered truly. Dashed: what the arm's own reward paid. Lines are means over the seeds, bands reach from the lowest to the highest. Where
+# the dashed line climbs and the solid one does not, the policy learns to please the reward and nothing else.
+
+# %%
+print({name: value for name, value in kept["settings"].items() if name != "versions"})
+display(Image(figures.save(figures.arm_curves(kept), FIGURES / "signals.png")))
+
+# %% [markdown]
+# ## 5. What was true in the end
+# Greedy answers to 400 held-out questions, means over the seeds, 95% intervals over the questions. *Judged* is what the default judge says
+# of the same answers; it is a measure here, also for the arms that were not paid by it. *Reasoning* is the share of responses whose
+# reasoning claims nothing false, *consistent* those whose answer does not contradict it.
+
+# %%
+columns = ("true", "judged", "format", "reasoning", "consistent", "words")
+rows = [" | ".join(["", "arm", *columns, "composite ahead by (true)", ""]), "|---" * (len(columns) + 2) + "|"]
+for arm, row in kept["table"].items():
+    ahead = row.get("composite ahead by")
+    cells = [f"{row[name]['value']:.2f}" for name in columns] + [f"{ahead['value']:+.3f} {ahead['ci95']}" if ahead else ""]
+    rows.append(" | ".join(["", arm, *cells, ""]))
+display(Markdown("\n".join(row.strip() for row in rows)))
