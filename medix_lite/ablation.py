@@ -27,6 +27,7 @@ from .rewards.signals import format_signal
 from .runs import Run, ask_policy, curated, make_probe, run_embedder, run_judge
 from .samples import Sample
 from .text import normalise
+from .tiny_world.lexicon import load_lexicon
 from .tiny_world.oracle import CONTRADICTS, check_reasoning
 
 
@@ -49,6 +50,14 @@ def draw_lots(seed: int, prompts: Any, completions: list[Any], trainer_state: An
     """A reward for each completion that hangs on seed and step only, so that a resumed run draws the same."""
     rng = np.random.default_rng([seed, trainer_state.global_step if trainer_state else 0])
     return [float(value) for value in rng.random(len(completions))]
+
+
+def reword(sample: Sample) -> Sample:
+    """The question with its reference in other words for the same, drawn by its id: free text, as several people would write it."""
+    rng, reference = np.random.default_rng(list(sample.id.encode())), sample.reference
+    for name in sorted({reference, (sample.facts or {}).get("finding") or ""} & load_lexicon().keys()):
+        reference = reference.replace(name, str(rng.choice(load_lexicon()[name].forms("tier"))))
+    return sample if sample.options else sample.model_copy(update={"reference": reference})
 
 
 def find_arms(experiment: str, names: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
@@ -74,7 +83,7 @@ def arm_reward(run: Run, arm: str, how: dict[str, Any], seed: int) -> Any:
     judge = Judge(arm, rules=rules, judge_id=how["judge"]) if rules else run_judge(run)
     preset = replace(find_preset(run.profile.reward), name=arm, weights=weights)
     preset = replace(preset, tiers=True) if rules else preset  # else the preset would put rules of its own before these
-    questions = {s.id: s for s in curated(run)["train"]}
+    questions = {s.id: reword(s) if how.get("reworded") else s for s in curated(run)["train"]}
     return CompositeReward(questions, judge, run_embedder(run), preset, run.profile.modality_aliases)
 
 
