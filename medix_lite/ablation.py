@@ -232,7 +232,7 @@ def check_claims(found: dict[str, Any], apart: float = 0.05, overpaid: float = 0
         "Judge and embedding together end higher than either": compared("both", single),
         "The composite ends highest": compared("composite", (*single, "both")),
         "The composite is stable": (f"seeds apart: {spreads['composite']:.3f}, format {tidy:.3f}", stable),
-        "Exact match is too brittle for open answers": compared("composite", ("exact match",)),
+        "Exact match is too brittle for open answers": compared("composite", ("exact match", "reworded")),
     }
     return [{"claim": claim, "measured": text, "reproduced": bool(shown)} for claim, (text, shown) in claims.items()]
 

@@ -13,11 +13,15 @@ from medix_lite.ablation import (
     exact_judge,
     find_arms,
     mentions_judge,
+    reword,
     run_arms,
 )
 from medix_lite.files import InputError, read_jsonl, read_table
 from medix_lite.profiles import change_training, load_profile
 from medix_lite.samples import Sample
+from medix_lite.text import normalise
+from medix_lite.tiny_world.oracle import check_answer
+from medix_lite.tiny_world.questions import generate
 
 SMALL = "training.steps=2,training.prompts_per_step=2,training.group_size=4,training.probe_every=2,data.train=16,data.probe=4"
 SAMPLE = Sample(id="a", question="What is seen?", reference="pleural effusion", references=["effusion"], source="mine")
@@ -63,6 +67,7 @@ def test_each_arm_pays_for_what_it_says(run):
 
     assert paid("judge only") == [1, 0, 0]
     assert paid("exact match") == [1, 0, 0]
+    assert paid("reworded") == [float(normalise(reword(sample).reference) == normalise(sample.reference)), 0, 0]
     assert paid("weak judge") == [1, 0, 1]
     assert paid("format only") == [0, 1, 1]
     assert paid("embedding only") == [1, 0, 0]
@@ -73,6 +78,18 @@ def test_each_arm_pays_for_what_it_says(run):
     faithful = run._replace(profile=run.profile.model_copy(update={"reward": "faithful"}))
     weak = arm_reward(faithful, "weak judge", arms["weak judge"], 0)
     assert weak(None, texts, id=[sample.id] * 3) == [1, 0, 1], "no rules of the preset before its own"
+
+
+def test_a_reworded_reference_means_the_same():
+    samples = [sample for sample, _ in generate(200, "train", seed=5, pictures=False)]
+    reworded = [reword(sample) for sample in samples]
+    assert reworded == [reword(sample) for sample in samples], "drawn by id"
+    changed = [(a, b) for a, b in zip(samples, reworded, strict=True) if a != b]
+    assert len(changed) > 40
+    for before, after in changed:
+        assert after.model_copy(update={"reference": before.reference}) == before
+        assert check_answer(before.facts, after.reference).score == 1, after.reference
+        assert not before.options
 
 
 def test_arms_are_found_by_experiment_and_name():
