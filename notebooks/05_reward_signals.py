@@ -28,7 +28,7 @@
 # %% tags=["parameters"]
 run_dir: str = "../runs/course"  # run folder that all notebooks of one run share
 profile: str = "tiny-cpu"  # name of a profile, or path of a YAML file
-source: str = "phantoms"  # phantoms only: the experiment needs the truth
+source: str = "phantoms"  # the experiment needs the truth, which only phantoms have
 seed: int = 0  # seed of data, training and sampling
 judge: str = ""  # rules, tiny, openai:MODEL@URL; empty: the profile's judge
 settings: str = ""  # profile settings to change, as for medix-lite run --settings
@@ -59,15 +59,16 @@ for arm, how in find_arms("signals").items():
     print(f"{arm:15}", how or "all four signals, as in notebook 02")
 
 # %% [markdown]
-# ## 2. One answer, eight prices
+# ## 2. One answer, many prices
 # What does each arm pay for the same three answers? The first is right; the second names the finding in order to deny it; the third hides
 # it in a list. Look at the column of the weak judge.
 
 # %%
-sample = next(s for s in curated(run)["train"] if s.question_type == "open" and s.has_image)
-words = sample.reference
+# an open question with a picture and an answer in words, where there is one
+sample = min(curated(run)["train"], key=lambda s: (bool(s.options) or s.graded, not s.has_image, len(s.reference) < 8 or s.reference.startswith("no ")))
+tag, words = f"<{sample.modality}>" if sample.has_image else "", sample.reference
 answers = {"right": words, "denied": f"not {words}", "listed": f"{words}, or a fracture, or nothing at all"}
-responses = [f"<{sample.modality}><think>I look at the picture.</think><answer>{text}</answer>" for text in answers.values()]
+responses = [f"{tag}<think>I look at it.</think><answer>{text}</answer>" for text in answers.values()]
 print(f"{sample.question} -> {words}\n{'':15}", *(f"{name:>8}" for name in answers))
 for arm, how in find_arms("signals").items():
     paid = arm_reward(run, arm, how, seed)(None, responses, id=[sample.id] * len(responses))
@@ -99,7 +100,7 @@ display(Image(figures.save(figures.arm_curves(kept), FIGURES / "signals.png")))
 # ## 5. What was true in the end
 # Greedy answers to 400 held-out questions, means over the seeds, 95% intervals over the questions. *Judged* is what the default judge says
 # of the same answers; it is a measure here, also for the arms that were not paid by it. *Reasoning* is the share of responses whose
-# reasoning claims nothing false, *consistent* those whose answer does not contradict it.
+# reasoning claims nothing false, *consistent* those whose answer does not contradict it: no arm pays for either, and neither moves much.
 
 # %%
 columns = ("true", "judged", "format", "reasoning", "consistent", "words")
@@ -109,3 +110,59 @@ for arm, row in kept["table"].items():
     cells = [f"{row[name]['value']:.2f}" for name in columns] + [f"{ahead['value']:+.3f} {ahead['ci95']}" if ahead else ""]
     rows.append(" | ".join(["", arm, *cells, ""]))
 display(Markdown("\n".join(row.strip() for row in rows)))
+
+# %% [markdown]
+# ## 6. The paper's claims
+# What counts as shown was written down before the arms were trained (`ablation.check_claims`; for the last row before its own arm was). The
+# text below the table came after.
+
+# %%
+claims = [" | ".join(["", "claim", "measured here", "reproduced", ""]), "|---|---|---|"]
+claims += [f"| {row['claim']} | {row['measured']} | {'yes' if row['reproduced'] else '**no**'} |" for row in kept["claims"]]
+display(Markdown("\n".join(line.strip() for line in claims)))
+
+# %% [markdown]
+# One claim of seven holds, and none of the paper's own. Most reasons lie in the tiny world:
+# - *Its judge and its embedder hardly err* (notebook 06), so neither alone is unstable or gets hacked, and together they are no better. Not
+#   even the weak judge is hacked: in 100 steps the policy never tried a list.
+# - *The base is tidy from the start*, so format and modality have nothing to teach, but they can disturb: where eight answers are alike but
+#   for one slip of the tag, that slip gets the whole advantage (notebook 03: in a group a small flaw counts like a big one). That may be
+#   why the composite ends a little *lower*. Nobody has tested it yet: `training.scale_rewards=none` would.
+# - *Every concept has one name in the references*, and a policy can learn one name. The arm *reworded*, added when exact match had come out
+#   ahead, asks for other words each time, as references written by people do. There exact match falls behind.
+# - *Three seeds are few.* The intervals are over questions. Seeds of one arm end up to 0.07 apart, and all arms from *composite* to *weak
+#   judge*, without *reworded*, lie within 0.02: their order is not known. What is far outside: the composite is 0.32 above *format only*
+#   and *random*.
+#
+# So does the composite do no good? It does none *here*. It is an insurance against a judge that errs and a policy that is untidy, and this
+# world has neither. Try it with a weaker base or a judge of your own.
+#
+# ## Exercise
+# `rise(curve, column)` says by how much a column ends above its start. For each arm: by how much did what it is *paid* rise
+# (`"reward"`), and by how much the truth (`"probe/true_accuracy"`)? Which arm is paid most beyond the truth, and is that hacking?
+
+# %% tags=["exercise"]
+from medix_lite.ablation import rise
+
+curves = {arm: [one["curve"] for one in seeds] for arm, seeds in kept["arms"].items()}
+print("composite, seed 0, paid:", round(rise(curves["composite"][0], "reward"), 3))
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# <code>for arm, of_arm in curves.items(): print(arm, [np.mean([rise(c, name) for c in of_arm]).round(3) for name in ("reward",
+# "probe/true_accuracy")])</code> after <code>import numpy as np</code>. *Format only*: it pays 0.10 more, and the truth rises by 0.01. No false
+# answer is paid for there, so it is not hacking, but the reward says nothing of the truth. All other arms but *random* are paid *less* than the
+# truth rises: what is paid is sampled, and the truth is of greedy answers.
+# </details>
+#
+# ## What you learned
+# - A reward is judged by what becomes true, not by how much it pays.
+# - Controls say what a difference is worth: chance, tidiness, one right string.
+# - Seeds differ more than many rewards do. An interval over questions does not see that.
+# - A claim is reproduced, or it is not, by a rule that was fixed first.
+#
+# **Differs from MediX-R1:** a tiny policy and 100 steps; truth by an oracle instead of a judge; controls (random, format only, weak judge,
+# exact match with one wording and with many) that the paper does not have.
+#
+# **Next:** [06 · Can you trust the judge?](06_can_you_trust_the_judge.ipynb)
