@@ -228,11 +228,11 @@ def check_claims(found: dict[str, Any], apart: float = 0.05, overpaid: float = 0
     claims = {
         "A single signal is unstable": (f"seeds apart: {told(spreads)}", unstable > apart),
         "A single signal is hacked": (f"paid beyond the truth, more than by the composite: {told(gaps)}", hacked > overpaid),
-        "Judge and embedding together end higher than either": compared("both", single),
+        "Both together end higher than either": compared("both", single),
         "The composite ends highest": compared("composite", (*single, "both")),
         "The composite is stable": (f"seeds apart: {spreads['composite']:.3f}, format {tidy:.3f}", stable),
         "Exact match is too brittle for open answers": compared("composite", ("exact match",)),
-        "It is where references use many words for the same": compared("composite", ("reworded",)),
+        "It is where references vary in their words": compared("composite reworded", ("exact match reworded",)),
     }
     return [{"claim": claim, "measured": text, "reproduced": bool(shown)} for claim, (text, shown) in claims.items()]
 

@@ -65,7 +65,10 @@ for arm, how in find_arms("signals").items():
 
 # %%
 # an open question with a picture and an answer in words, where there is one
-sample = min(curated(run)["train"], key=lambda s: (bool(s.options) or s.graded, not s.has_image, len(s.reference) < 8 or s.reference.startswith("no ")))
+sample = min(
+    curated(run)["train"],
+    key=lambda s: (bool(s.options) or s.graded, not s.has_image, len(s.reference) < 8 or s.reference.startswith("no ")),
+)
 tag, words = f"<{sample.modality}>" if sample.has_image else "", sample.reference
 answers = {"right": words, "denied": f"not {words}", "listed": f"{words}, or a fracture, or nothing at all"}
 responses = [f"{tag}<think>I look at it.</think><answer>{text}</answer>" for text in answers.values()]

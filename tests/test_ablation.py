@@ -67,7 +67,7 @@ def test_each_arm_pays_for_what_it_says(run):
 
     assert paid("judge only") == [1, 0, 0]
     assert paid("exact match") == [1, 0, 0]
-    assert paid("reworded") == [float(normalise(reword(sample).reference) == normalise(sample.reference)), 0, 0]
+    assert paid("exact match reworded") == [float(normalise(reword(sample).reference) == normalise(sample.reference)), 0, 0]
     assert paid("weak judge") == [1, 0, 1]
     assert paid("format only") == [0, 1, 1]
     assert paid("embedding only") == [1, 0, 0]
@@ -161,7 +161,7 @@ def test_claims_are_reproduced_only_where_the_numbers_show_them():
     paper = {"judge only": (0.45, 0.6), "both": (0.75, 0.75), "composite": (0.95, 0.95), "exact match": (0.4, 0.4)}
     fair = {"composite": (0.5, 0.95), "both": (0.5, 0.75)}
     assert shown(paper, fair) == [True, False, True, True, True, True, True]
-    assert shown({"reworded": (0.4, 0.4)})[-2:] == [False, True]
+    assert shown({"exact match reworded": (0.4, 0.4)})[-2:] == [False, True]
     assert shown(paper, fair | {"embedding only": (0.2, 0.9)})[1], "paid far beyond the truth"
     assert not shown({"composite": (0.5, 0.9)})[4]
 
