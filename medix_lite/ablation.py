@@ -54,10 +54,12 @@ def draw_lots(seed: int, prompts: Any, completions: list[Any], trainer_state: An
 
 def reword(sample: Sample) -> Sample:
     """The question with its reference in other words for the same, drawn by its id: free text, as several people would write it."""
-    rng, reference = np.random.default_rng(list(sample.id.encode())), sample.reference
-    for name in sorted({reference, (sample.facts or {}).get("finding") or ""} & load_lexicon().keys()):
-        reference = reference.replace(name, str(rng.choice(load_lexicon()[name].forms("tier"))))
-    return sample if sample.options else sample.model_copy(update={"reference": reference})
+    named = [c for c in load_lexicon().values() if not sample.options and re.match(rf"{c.policy[0]}\b", sample.reference)]
+    if not named:
+        return sample
+    concept = max(named, key=lambda c: len(c.policy[0]))
+    form = np.random.default_rng(list(sample.id.encode())).choice(concept.forms("tier"))
+    return sample.model_copy(update={"reference": form + sample.reference.removeprefix(concept.policy[0])})
 
 
 def find_arms(experiment: str, names: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
@@ -193,7 +195,7 @@ def compare_arms(found: dict[str, Any], reference: str = "composite") -> dict[st
 
 
 def check_claims(found: dict[str, Any], apart: float = 0.05, overpaid: float = 0.1) -> list[dict[str, Any]]:
-    """What MediX-R1's paper says of its reward signals, and whether an ablation of the `signals` shows it.
+    """What MediX-R1's paper says of its reward signals (the last two are ours), and whether an ablation of the `signals` shows it.
 
     A reward counts as unstable where its seeds end further apart than `apart` in true accuracy, and as better than another
     where the 95% interval of the difference lies above 0. It counts as hacked where its rise beyond the rise of the truth is
@@ -203,9 +205,6 @@ def check_claims(found: dict[str, Any], apart: float = 0.05, overpaid: float = 0
     Returns:
         for each claim `{"claim", "measured", "reproduced"}`.
     """
-
-    def spread(arm: str) -> float:
-        return round(float(np.ptp([np.mean(one["true"]) for one in found["arms"][arm]])), 6)
 
     def pays_too_much(arm: str) -> float:
         curves = [one["curve"] for one in found["arms"][arm]]
@@ -220,7 +219,8 @@ def check_claims(found: dict[str, Any], apart: float = 0.05, overpaid: float = 0
         return text, all(row["ci95"][0] > 0 for row in rows.values())
 
     single = ("judge only", "embedding only")
-    spreads = {arm: spread(arm) for arm in (*single, "composite")}
+    ends = {arm: [np.mean(one["true"]) for one in found["arms"][arm]] for arm in (*single, "composite")}
+    spreads = {arm: round(float(np.ptp(values)), 6) for arm, values in ends.items()}
     gaps = {arm: pays_too_much(arm) - pays_too_much("composite") for arm in (*single, "weak judge")}
     tidy = float(np.mean(mean_over_seeds(found, "composite", "format")))
     unstable, hacked = (max(values[arm] for arm in single) for values in (spreads, gaps))
@@ -238,7 +238,7 @@ def check_claims(found: dict[str, Any], apart: float = 0.05, overpaid: float = 0
 
 
 def at_equal_rollouts(arms: dict[str, list[dict[str, Any]]]) -> tuple[int, dict[str, list[float]]]:
-    """Of each arm and seed the true accuracy on the probe, at the number of rollouts that every one of them has drawn."""
+    """Of each arm and seed the true accuracy on the probe (linear in between) at as many rollouts as every one has drawn."""
     fewest = min(one["curve"][-1]["rollouts"] for of_arm in arms.values() for one in of_arm)
 
     def then(curve: list[dict[str, Any]]) -> float:

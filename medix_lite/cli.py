@@ -265,7 +265,7 @@ def prefer(
     n: Annotated[int, typer.Option(min=1, help="How many pairs.")] = 50,
     seed: SeedOption = 0,
 ) -> None:
-    """Make a blind study of whose answers people prefer, to be rated in notebook 04; or say who is preferred."""
+    """Make a blind study of whose answers people prefer, to be rated in a notebook (04 shows how); or say who is preferred."""
     from .evaluation.preference import make_study, summarise
 
     if (a is None) != (b is None):

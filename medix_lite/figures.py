@@ -140,16 +140,16 @@ def arm_curves(found: dict[str, Any]) -> Figure:
 
 
 def algorithm_curves(found: dict[str, Any]) -> Figure:
-    """True accuracy on the probe over rollouts drawn, a line for each of up to four arms of `run_arms`: mean and range."""
+    """True accuracy on the probe over rollouts drawn, a line for each of up to four arms of `run_arms`: mean and range of seeds."""
     styles = (("-", DARK), ("--", LIGHT), (":", MID), ("-.", "black"))
     figure, axis = plt.subplots(figsize=(8, 4))
     for (arm, seeds), (style, colour) in zip(found["arms"].items(), styles, strict=False):
         points = np.array(
             [[(row["rollouts"], row[PROBED]) for row in one["curve"] if row.get(PROBED) is not None] for one in seeds]
         )
-        (drawn, _), (_, low), (_, high) = points.mean(0).T, points.min(0).T, points.max(0).T
-        axis.plot(drawn, points.mean(0)[:, 1], style, color=colour, label=arm)
-        axis.fill_between(drawn, low, high, color=colour, alpha=0.12, linewidth=0)
+        drawn, true = points.transpose(2, 0, 1)
+        axis.plot(drawn.mean(0), true.mean(0), style, color=colour, label=arm)
+        axis.fill_between(drawn.mean(0), true.min(0), true.max(0), color=colour, alpha=0.12, linewidth=0)
     axis.set(xlabel="rollouts drawn, dropped ones included", ylabel="true accuracy (probe)", ylim=(0, 1.02))
     axis.legend(frameon=False)
     axis.grid(alpha=0.3)
@@ -162,7 +162,7 @@ def rate_heatmap(table: dict[str, Any]) -> Figure:
     rates, weights = (list(dict.fromkeys(names)) for names in zip(*found, strict=True))
     values = np.array([[found[rate, weight] for weight in weights] for rate in rates])
     figure, axis = plt.subplots(figsize=(5.5, 3.6))
-    axis.imshow(values, cmap="Greys", vmin=min(0.0, values.min()), vmax=1.4 * values.max(), aspect="auto")
+    axis.imshow(values, cmap="Greys", vmin=min(0.0, values.min()), vmax=max(0.01, 1.4 * values.max()), aspect="auto")
     for (row, column), value in np.ndenumerate(values):
         axis.text(column, row, f"{value:+.2f}", ha="center", va="center", weight="bold" if value == values.max() else "normal")
     axis.set_xticks(range(len(weights)), weights)

@@ -136,7 +136,7 @@ for name, which in (("positive", A[:, 0] > 0), ("negative", A[:, 0] < 0)):
 
 # %% [markdown]
 # The clip, which comes from PPO, stops *paying* for a move: above a ratio of 1.2 for a good response, below 0.8 for a bad one. It is no
-# wall: ratios may lie outside, and on the other side the gradient stays.
+# wall: ratios may lie outside, and a good response that has become *less* likely, or a bad one that has become more so, keeps its gradient.
 
 # %%
 ratio = np.exp(new - old)
@@ -193,11 +193,11 @@ display(Image(figures.save(figures.rate_heatmap(rates["table"]), FIGURES / "rate
 # %% [markdown]
 # The relatives of GRPO differ in a few settings. Each is a name for `training.algorithm`, as in
 # `medix-lite run --out runs/dapo --settings training.algorithm=dapo`. All three drop the KL term.
-# - **Dr. GRPO** divides neither by the standard deviation (see the flaw of section 1) nor by the length of a response.
+# - **Dr. GRPO** divides neither by the standard deviation (section 1: a small flaw counts like a big one) nor by the length of a response.
 # - **DAPO** takes the mean over all tokens alike, so that long responses weigh more; clips high ratios later than low ones; and replaces
 #   groups whose rewards do not differ by *other* questions (*dynamic sampling*). Its penalty on length is left out here.
 # - **GSPO** takes one ratio for a response, the geometric mean of its tokens' ratios. That hardly leaves 1, so its clip is narrow. It makes
-#   four optimizer steps for each batch of rollouts, so that the clip has something to do.
+#   four optimizer steps for each batch of rollouts, which is four times as large, so that the clip has something to do.
 # - `medix-*` are the settings of MediX-R1's authors. Their dynamic sampling goes by the *mean* reward of a group, and `delta` caps the
 #   ratios of bad responses.
 
@@ -246,7 +246,8 @@ for key in ("reward", "signal/format", "zero_variance_groups", "entropy", "trunc
 #
 # ## 7. GRPO and its relatives, at equal cost
 # Each from the same base on the same questions, 100 steps, three seeds (`tests/benchmarks/train_arms.py algorithms FOLDER`). A rollout is
-# what costs, and dynamic sampling throws some away: so the axis counts rollouts, not steps.
+# what costs, and dynamic sampling throws some away: so the axis counts rollouts, not steps. (Where a line goes on to the right its run had
+# not finished there, and its learning rate had not yet fallen to 0.)
 
 # %%
 relatives = read_json(DATA / "reference" / "algorithms.json")
@@ -333,6 +334,6 @@ print("your turn:", with_null)
 #
 # **Differs from MediX-R1:** LoRA instead of full fine-tuning, a frozen vision tower, groups of 8 (5), 8 prompts a step (128), one step for
 # each batch of rollouts (4), learning rate 5e-4 that falls to 0 (1e-6, constant), KL weight 0.05 (0.01 in its GRPO, none in its DAPO),
-# a mean over each response (over all tokens), clip 0.2 on both sides (0.3 above, and a dual clip).
+# a mean over each response (over all tokens), clip 0.2 on both sides (0.3 above, and the cap `delta`).
 #
 # **Next:** [04 · Judge and evaluate](04_judge_evaluation.ipynb)

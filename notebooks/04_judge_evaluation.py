@@ -243,23 +243,24 @@ display(Image(figures.save(figure, FIGURES / "examples.png")))
 
 # %% [markdown]
 # ## 8. Blind preference
-# MediX-R1 also asked experts: without knowing whose answer was whose they preferred it in 72.7% of cases, Llama-3.2-Vision in 13.6%. The
-# same here, base against trained: sides are drawn by lot, the key lies in a file that raters do not open, and each rating is kept at once,
-# so that you can close the notebook and go on later. Rate a few (this needs a running kernel).
+# MediX-R1 also asked experts: without knowing whose answer was whose they preferred it in 72.7% of cases, Llama-3.2-Vision in 13.6%. A small
+# version of it, with you instead of experts, and one model before and after training: either stands left in half of the pairs, in random
+# order; the key lies in a file that raters do not open; and each rating is kept at once, so that you can close the notebook and go on
+# later. Rate a few (this needs a running kernel).
 
 # %%
 from medix_lite.evaluation.preference import make_study, preference_widget, rate, summarise
 
 STUDY = run.folder / "preference"
 responses_of = [run.folder / "responses" / f"{which}-greedy.jsonl" for which in ("trained", "base")]
-if not STUDY.exists():
+if not (STUDY / "pairs.jsonl").exists():
     make_study(STUDY, *responses_of, run.folder / "data" / "samples_test.jsonl", n=100, seed=seed)
 display(preference_widget(STUDY, rater="me"))
 
 # %% [markdown]
-# What comes out of a study, shown with a rater who needs no patience: the oracle. It prefers the side whose answer is truer and is no
-# human, so the numbers below say nothing of what people would like. Look at all of it: a tie is an answer too, `left` should be near 0.5,
-# and `kappa` needs a second rater, you.
+# What comes out of a study, shown with a rater that never tires: the oracle. It prefers the side whose answer is truer and is no human, so
+# the numbers below say nothing of what people would like. A tie is an answer too. `left` is the share of choices for the left side, which
+# should be near 0.5; `kappa` the agreement of two raters beyond chance, so it needs a second one: you. The shares are over all raters.
 
 # %%
 if run.on_phantoms:

@@ -21,9 +21,12 @@
 #
 # > Research and education only, not for clinical use.
 #
-# MediX-R1 reports that a reward from the judge alone, or from embeddings alone, is unstable and gets hacked, that both together do better,
-# and that the composite of four signals is stable and ends highest. On real questions nobody can check the half of it that is about truth:
-# what measures the result is a judge again. The tiny world has an oracle.
+# MediX-R1 reports that a reward from the judge alone, or from embeddings alone, is unstable and gets hacked, that both together are less
+# so, and that the composite of four signals is stable and ends highest. On real questions the truth is costly to check: benchmark scores
+# come from a judge again, and experts can read only some answers. In the tiny world an oracle knows the truth of every answer.
+#
+# Words: an *arm* is one way to train that differs from the others in one thing. A *control* is an arm whose result says what a difference is
+# worth: what comes by chance, or by tidiness alone.
 
 # %% tags=["parameters"]
 run_dir: str = "../runs/course"  # run folder that all notebooks of one run share
@@ -49,10 +52,12 @@ kept = read_json(DATA / "reference" / "signals.json")
 
 # %% [markdown]
 # ## 1. The arms
-# Each arm trains the same frozen base on the same questions in the same order. Only what it is paid for differs. The first four are the
-# paper's, the rest are controls, and controls are half of an experiment: *random* shows what moves by chance, *format only* how much comes
-# from tidiness, *exact match* what a reward for one right string does to open answers. *Weak judge* is there to be hacked: it says YES
-# wherever the reference is mentioned.
+# Each arm trains the same frozen base on the same questions in the same order. Four are built after the paper's: *composite*, *judge only*,
+# *embedding only*, *both*. Their signals are the hardened ones of notebook 02; `reward: faithful` would be nearer to the paper and was not
+# run. The rest are controls: *random* shows what moves by chance, *format only* how much comes from tidiness, *exact match* what happens if
+# only one wording is paid. *Weak judge* is there to be hacked: it says YES wherever the reference is mentioned. Three arms test explanations
+# of what the others showed: *undivided* (section 6), and two whose references are *reworded*, differently from question to question, as
+# people would write them.
 
 # %%
 for arm, how in find_arms("signals").items():
@@ -61,7 +66,8 @@ for arm, how in find_arms("signals").items():
 # %% [markdown]
 # ## 2. One answer, many prices
 # What does each arm pay for the same three answers? The first is right; the second names the finding in order to deny it; the third hides
-# it in a list. Look at the column of the weak judge.
+# it in a list. Look at the row of the weak judge: it pays for all three alike. (Where the reference is reworded, exact match may refuse
+# the right answer.)
 
 # %%
 # an open question with a picture and an answer in words, where there is one
@@ -79,7 +85,7 @@ for arm, how in find_arms("signals").items():
 
 # %% [markdown]
 # ## 3. How it is done
-# Two arms for a few steps, so that nothing is hidden. This is far too short to say anything; the full run follows.
+# Two arms for a few steps, so that you see how an arm is run. It is far too short to show a gain; the full run follows.
 
 # %%
 if run.on_phantoms:
@@ -92,8 +98,8 @@ else:
 # %% [markdown]
 # ## 4. The full run
 # Every arm with three seeds, by one command: `python tests/benchmarks/train_arms.py signals FOLDER`. Solid: the share of probe questions
-# answered truly. Dashed: what the arm's own reward paid. Lines are means over the seeds, bands reach from the lowest to the highest. Where
-# the dashed line climbs and the solid one does not, the policy learns to please the reward and nothing else.
+# answered truly. Dashed: what the arm's own reward paid. Lines are means over the seeds (the dashed ones also over eight steps), bands
+# reach from the lowest to the highest seed. Where the dashed line climbs and the solid one does not, the policy learns to please the reward and nothing else.
 
 # %%
 print({name: value for name, value in kept["settings"].items() if name != "versions"})
@@ -101,9 +107,11 @@ display(Image(figures.save(figures.arm_curves(kept), FIGURES / "signals.png")))
 
 # %% [markdown]
 # ## 5. What was true in the end
-# Greedy answers to 400 held-out questions, means over the seeds, 95% intervals over the questions. *Judged* is what the default judge says
-# of the same answers; it is a measure here, also for the arms that were not paid by it. *Reasoning* is the share of responses whose
-# reasoning claims nothing false, *consistent* those whose answer does not contradict it: no arm pays for either, and neither moves much.
+# Greedy answers to 400 held-out questions, means over the seeds; the last column (above 0 the composite is better) with its 95% interval
+# over the questions. *Judged* is what the default judge says of the same answers; it is a measure here, also for the arms that were not
+# paid by it. *Reasoning* is the share of responses whose reasoning claims nothing false, *consistent* those whose answer does not contradict
+# it, *words* the length of an answer. No arm pays for these: the reasoning hardly moves, and where answers get better they part from it in
+# one of a hundred.
 
 # %%
 columns = ("true", "judged", "format", "reasoning", "consistent", "words")
@@ -115,9 +123,12 @@ for arm, row in kept["table"].items():
 display(Markdown("\n".join(row.strip() for row in rows)))
 
 # %% [markdown]
-# ## 6. The paper's claims
-# What counts as shown was written down before the arms were trained (`ablation.check_claims`; for the last row before its own arm was). The
-# text below the table came after.
+# ## 6. The paper's claims, as tested here
+# *Unstable*: the seeds end more than 0.05 apart in true accuracy. *Hacked*: paid beyond the truth by 0.1 more than the composite is. *Higher*:
+# the 95% interval lies above 0. *Stable*: seeds at most 0.05 apart, and format at least 0.95. The first five rows follow the paper's ablation;
+# where it says that both together are *less* unstable, we ask whether they end higher. The last two are ours. The rules (in
+# `ablation.check_claims`) stood before the first arm was trained, with two exceptions: the seeds of *embedding only* then ended 0.05 apart to
+# the last digit, which does not count as more; and the last row was added when exact match had come out ahead.
 
 # %%
 claims = [" | ".join(["", "claim", "measured here", "reproduced", ""]), "|---|---|---|"]
@@ -125,20 +136,7 @@ claims += [f"| {row['claim']} | {row['measured']} | {'yes' if row['reproduced'] 
 display(Markdown("\n".join(line.strip() for line in claims)))
 
 # %% [markdown]
-# One claim of seven holds, and none of the paper's own. Most reasons lie in the tiny world:
-# - *Its judge and its embedder hardly err* (notebook 06), so neither alone is unstable or gets hacked, and together they are no better. Not
-#   even the weak judge is hacked: in 100 steps the policy never tried a list.
-# - *The base is tidy from the start*, so format and modality have nothing to teach, but they can disturb: where eight answers are alike but
-#   for one slip of the tag, that slip gets the whole advantage (notebook 03: in a group a small flaw counts like a big one). That may be
-#   why the composite ends a little *lower*. Nobody has tested it yet: `training.scale_rewards=none` would.
-# - *Every concept has one name in the references*, and a policy can learn one name. The arm *reworded*, added when exact match had come out
-#   ahead, asks for other words each time, as references written by people do. There exact match falls behind.
-# - *Three seeds are few.* The intervals are over questions. Seeds of one arm end up to 0.07 apart, and all arms from *composite* to *weak
-#   judge*, without *reworded*, lie within 0.02: their order is not known. What is far outside: the composite is 0.32 above *format only*
-#   and *random*.
-#
-# So does the composite do no good? It does none *here*. It is an insurance against a judge that errs and a policy that is untidy, and this
-# world has neither. Try it with a weaker base or a judge of your own.
+# CLAIMS-TEXT
 #
 # ## Exercise
 # `rise(curve, column)` says by how much a column ends above its start. For each arm: by how much did what it is *paid* rise
@@ -153,19 +151,17 @@ print("composite, seed 0, paid:", round(rise(curves["composite"][0], "reward"), 
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# <code>for arm, of_arm in curves.items(): print(arm, [np.mean([rise(c, name) for c in of_arm]).round(3) for name in ("reward",
-# "probe/true_accuracy")])</code> after <code>import numpy as np</code>. *Format only*: it pays 0.10 more, and the truth rises by 0.01. No false
-# answer is paid for there, so it is not hacking, but the reward says nothing of the truth. All other arms but *random* are paid *less* than the
-# truth rises: what is paid is sampled, and the truth is of greedy answers.
+# <code>for arm, of_arm in curves.items(): print(arm, *(f"{sum(rise(c, name) for c in of_arm) / 3:+.3f}" for name in ("reward",
+# "probe/true_accuracy")))</code>. SOLUTION-TEXT
 # </details>
 #
 # ## What you learned
 # - A reward is judged by what becomes true, not by how much it pays.
 # - Controls say what a difference is worth: chance, tidiness, one right string.
 # - Seeds differ more than many rewards do. An interval over questions does not see that.
-# - A claim is reproduced, or it is not, by a rule that was fixed first.
+# - Fix the rule before you look, and say where you did not.
 #
-# **Differs from MediX-R1:** a tiny policy and 100 steps; truth by an oracle instead of a judge; controls (random, format only, weak judge,
-# exact match with one wording and with many) that the paper does not have.
+# **Differs from MediX-R1:** a tiny policy and 100 steps; the hardened signals of preset `robust`; truth by an oracle instead of a judge; and
+# controls that the paper does not have.
 #
 # **Next:** [06 · Can you trust the judge?](06_can_you_trust_the_judge.ipynb)

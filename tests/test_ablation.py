@@ -19,7 +19,6 @@ from medix_lite.ablation import (
 from medix_lite.files import InputError, read_jsonl, read_table
 from medix_lite.profiles import change_training, load_profile
 from medix_lite.samples import Sample
-from medix_lite.text import normalise
 from medix_lite.tiny_world.oracle import check_answer
 from medix_lite.tiny_world.questions import generate
 
@@ -67,7 +66,10 @@ def test_each_arm_pays_for_what_it_says(run):
 
     assert paid("judge only") == [1, 0, 0]
     assert paid("exact match") == [1, 0, 0]
-    assert paid("exact match reworded") == [float(normalise(reword(sample).reference) == normalise(sample.reference)), 0, 0]
+    other_words = next(s for s in runs.curated(run)["train"] if reword(s) != s)
+    pay = arm_reward(run, "exact match reworded", arms["exact match reworded"], 0)
+    answers = [f"<answer>{s.reference}</answer>" for s in (other_words, reword(other_words))]
+    assert pay(None, answers, id=[other_words.id] * 2) == [0, 1]
     assert paid("weak judge") == [1, 0, 1]
     assert paid("format only") == [0, 1, 1]
     assert paid("embedding only") == [1, 0, 0]
@@ -90,6 +92,9 @@ def test_a_reworded_reference_means_the_same():
         assert after.model_copy(update={"reference": before.reference}) == before
         assert check_answer(before.facts, after.reference).score == 1, after.reference
         assert not before.options
+    assert {"no abnormality", "left"} <= {before.reference for before, _ in changed}
+    report = next(after for before, after in changed if before.facts["family"] == "report" and "," in before.reference)
+    assert "," in report.reference, "what follows the name stays"
 
 
 def test_arms_are_found_by_experiment_and_name():

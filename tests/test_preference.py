@@ -9,7 +9,7 @@ import pytest
 from sklearn.metrics import cohen_kappa_score
 
 from medix_lite.evaluation.preference import CHOICES, make_study, preference_widget, rate, ratings_of, summarise
-from medix_lite.files import InputError, read_json, read_jsonl
+from medix_lite.files import InputError, append_jsonl, read_json, read_jsonl
 
 
 @pytest.fixture
@@ -45,6 +45,10 @@ def test_pairs_hide_who_wrote_which_and_the_key_knows(files, study, tmp_path):
         make_study(study, *files)
     with pytest.raises(InputError, match="have the same name"):
         make_study(tmp_path / "new", files[0], files[0])
+    again = [row | {"question": "Another?"} for row in read_jsonl(files[1])]
+    files[1].write_text("".join(json.dumps(row) + "\n" for row in again))
+    with pytest.raises(InputError, match="no question in common"):
+        make_study(tmp_path / "new", *files)
     files[1].write_text(json.dumps({"id": "elsewhere", "response": "x", "question": "?", "reference": "y"}) + "\n")
     with pytest.raises(InputError, match="no question in common"):
         make_study(tmp_path / "new", *files)
@@ -64,7 +68,8 @@ def test_shares_follow_from_the_ratings(study):
     assert found["ahead"]["ci95"][0] > 0
     assert (found["kappa"], found["raters"]) == (None, {"ann": 30})
     assert found["left"]["n"] == 24
-    assert all(row["reason"] in ("", "because") for row in read_jsonl(study / "ratings_ann.jsonl"))
+    assert found["ahead"]["p"] < 0.05
+    assert read_jsonl(study / "ratings_ann.jsonl")[-1]["reason"] == "because"
 
 
 def test_agreement_of_raters_and_a_side_that_is_preferred(study):
@@ -80,16 +85,49 @@ def test_agreement_of_raters_and_a_side_that_is_preferred(study):
     for pair, choice in zip(pairs, chosen["ann"], strict=True):
         rate(study, "bob", pair, choice)
     assert summarise(study)["kappa"] == 1
-    rate(study, "ann", "of another study", "left")
+    for rater in chosen:
+        for pair in pairs:
+            rate(study, rater, pair, "tie")
+    assert summarise(study)["kappa"] is None, "all say the same"
+    append_jsonl(study / "ratings_ann.jsonl", [{"id": "of another study", "choice": "left"}])
     with pytest.raises(InputError, match=r"not in key\.json"):
+        summarise(study)
+    append_jsonl(study / "ratings_ann.jsonl", [{"id": pairs[0], "choice": "both"}])
+    with pytest.raises(InputError, match="each row needs an 'id'"):
         summarise(study)
 
 
+def test_questions_of_one_picture_are_resampled_together_and_shown_whole(tmp_path):
+    """Ten pictures with five questions each, all answered alike: intervals as wide as ten questions make them."""
+    for name in ("ours", "theirs"):
+        known = {
+            "question": "Which?",
+            "reference": "flu",
+            "references": ["influenza"],
+            "source": "mine",
+            "options": ["cold", "flu"],
+        }
+        rows = [known | {"id": f"{n}-{k}", "group": str(n), "response": f"{name} B"} for n in range(10) for k in range(5)]
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    make_study(tmp_path / "study", tmp_path / "ours.jsonl", tmp_path / "theirs.jsonl")
+    pairs, left = read_jsonl(tmp_path / "study" / "pairs.jsonl"), read_json(tmp_path / "study" / "key.json")["left"]
+    assert (pairs[0]["question"], pairs[0]["reference"]) == ("Which?\nA. cold\nB. flu", "flu | influenza")
+    for pair in pairs:
+        ours = "right" if left[pair["id"]] else "left"
+        rate(tmp_path / "study", "ann", pair["id"], ours if int(pair["id"].partition("-")[0]) < 5 else "tie")
+    low, high = summarise(tmp_path / "study")["preferred"]["ours"]["ci95"]
+    assert low <= 0.2
+    assert high >= 0.8
+
+
 def test_bad_ratings_are_refused(study):
+    pair = read_jsonl(study / "pairs.jsonl")[0]["id"]
     with pytest.raises(InputError, match="rater"):
-        rate(study, "../ann", "0#0", "left")
-    with pytest.raises(InputError, match="unknown choice 'both'"):
-        rate(study, "ann", "0#0", "both")
+        preference_widget(study, "../ann")
+    for wrong in ((pair, "both"), ("of another study", "left")):
+        with pytest.raises(InputError, match="has no pair"):
+            rate(study, "ann", *wrong)
+    assert not list(study.glob("ratings_*"))
 
 
 def test_the_widget_keeps_each_rating_and_goes_on_after_a_reload(study):

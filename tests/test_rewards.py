@@ -258,6 +258,11 @@ def test_easyr1_gets_data_and_settings_that_its_reward_reads(algorithm: str, tmp
         assert set(config.get(part) or worker[part]) <= set(names.split()), part
     assert (config["data"]["rollout_batch_size"], worker["actor"]["global_batch_size"], worker["rollout"]["n"]) == (512, 128, 5)
     assert (worker["actor"].get("loss_type") == "gspo") == (algorithm == "medix-gspo")
+    t, actor = profile.training, worker["actor"]
+    assert [actor["optim"]["lr"], actor["optim"]["weight_decay"]] == [t.learning_rate, t.weight_decay]
+    clips = [actor["clip_ratio_low"], actor["clip_ratio_high"], actor.get("clip_ratio_dual")]
+    assert clips == [t.epsilon_low, t.epsilon_high, t.delta]
+    assert (config["algorithm"]["kl_coef"], config["data"]["max_response_length"]) == (t.beta, profile.max_new_tokens)
     assert config["algorithm"].get("online_filtering", False) == (algorithm == "medix-dapo")
     path, function = worker["reward"]["reward_function"].rsplit(":", 1)
     assert (Path(path).name, function) == ("easyr1.py", "compute_score")

@@ -83,7 +83,6 @@ def export_easyr1(curated: Path, profile: Profile, out: Path) -> dict[str, int]:
         out.mkdir(parents=True, exist_ok=True)
         Dataset.from_dict(columns).cast_column("images", Sequence(Image())).to_parquet(out / f"{split}.parquet")
         rows[split] = len(samples)
-    reward = f"{Path(__file__).resolve()}:compute_score"
-    values = {"profile": profile, "t": profile.training, "folder": str(out.resolve()), "reward_function": reward}
-    write_text(out / "config.yaml", render("easyr1.yaml.j2", **values))
+    where = {"folder": str(out.resolve()), "reward_function": f"{Path(__file__).resolve()}:compute_score"}
+    write_text(out / "config.yaml", render("easyr1.yaml.j2", profile=profile, t=profile.training, **where))
     return rows

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from medix_lite import runs
 from medix_lite.evaluation.score import headroom, results
+from medix_lite.evaluation.statistics import PROBED
 from medix_lite.files import sha256_of, write_json
 from medix_lite.models.load import TINY
 
@@ -30,7 +31,7 @@ def main(out: Path, settings: str = "") -> None:
         base, trained = runs.evaluate(run, "base"), runs.evaluate(run, "trained")
         scores = results(base, trained, seconds | {"evaluate": round(time.perf_counter() - started, 1)})
         room = headroom(base, trained)
-        probe = [row["probe/true_accuracy"] for row in runs.last_rows(run) if "probe/true_accuracy" in row]
+        probe = [row[PROBED] for row in runs.last_rows(run) if PROBED in row]
         rows.append({"seed": seed, "manifest": sha256_of(TINY / "manifest.json")} | scores | {"headroom": room, "probe": probe})
         gain = scores["gain"]["true_accuracy"]
         print(
