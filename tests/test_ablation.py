@@ -147,7 +147,7 @@ def made_up(ends, rewards=(0.5, 0.6)):
     rng = np.random.default_rng(0)
 
     def one(true, paid):
-        right = (rng.random(200) < true).astype(float).tolist()
+        right = rng.permutation(np.arange(200) < 200 * true).astype(float).tolist()
         curve = [{"step": 0, "probe/true_accuracy": 0.5}, {"step": 1, "reward": paid[0]}, {"step": 2, "reward": paid[1]}]
         return {"true": right, "format": [1.0] * 200, "curve": [*curve, {"step": 3, "probe/true_accuracy": true}]}
 
@@ -166,8 +166,9 @@ def test_claims_are_reproduced_only_where_the_numbers_show_them():
     assert shown({}) == [False, False, False, False, True, False, False]
     paper = {"judge only": (0.45, 0.6), "both": (0.75, 0.75), "composite": (0.95, 0.95), "exact match": (0.4, 0.4)}
     fair = {"composite": (0.5, 0.95), "both": (0.5, 0.75)}
-    assert shown(paper, fair) == [True, False, True, True, True, True, True]
+    assert shown(paper, fair) == [True, False, True, True, True, True, False]
     assert shown({"exact match reworded": (0.4, 0.4)})[-2:] == [False, True]
+    assert shown({"embedding only": (0.871, 0.821)})[0] is False, "0.05 apart is not further apart, whatever floats make of it"
     assert shown(paper, fair | {"embedding only": (0.2, 0.9)})[1], "paid far beyond the truth"
     assert not shown({"composite": (0.5, 0.9)})[4]
 
