@@ -115,8 +115,8 @@ def training_curves(rows: Sequence[dict[str, Any]], probe_n: int, max_tokens: in
 def arm_curves(found: dict[str, Any]) -> Figure:
     """A panel for each arm of `ablation.run_arms`: what its reward pays and what is true, mean and range over the seeds."""
     arms = found["arms"]
-    rows = -(-len(arms) // 5)
-    figure, axes = plt.subplots(rows, 5, figsize=(13, 2.7 * rows), sharex=True, sharey=True, squeeze=False)
+    rows = -(-len(arms) // 4)
+    figure, axes = plt.subplots(rows, 4, figsize=(12, 2.6 * rows), sharex=True, sharey=True, squeeze=False)
     lines = {"reward": ("reward (paid)", LIGHT, "--"), PROBED: ("true accuracy (probe)", DARK, "-")}
     for axis, (arm, seeds) in zip(axes.flat, arms.items(), strict=False):
         for key, (label, colour, style) in lines.items():

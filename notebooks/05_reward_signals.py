@@ -61,7 +61,7 @@ kept = read_json(DATA / "reference" / "signals.json")
 
 # %%
 for arm, how in find_arms("signals").items():
-    print(f"{arm:15}", how or "all four signals, as in notebook 02")
+    print(f"{arm:21}", how or "all four signals, as in notebook 02")
 
 # %% [markdown]
 # ## 2. One answer, many prices
@@ -78,10 +78,10 @@ sample = min(
 tag, words = f"<{sample.modality}>" if sample.has_image else "", sample.reference
 answers = {"right": words, "denied": f"not {words}", "listed": f"{words}, or a fracture, or nothing at all"}
 responses = [f"{tag}<think>I look at it.</think><answer>{text}</answer>" for text in answers.values()]
-print(f"{sample.question} -> {words}\n{'':15}", *(f"{name:>8}" for name in answers))
+print(f"{sample.question} -> {words}\n{'':21}", *(f"{name:>8}" for name in answers))
 for arm, how in find_arms("signals").items():
     paid = arm_reward(run, arm, how, seed)(None, responses, id=[sample.id] * len(responses))
-    print(f"{arm:15}", *(f"{price:8.2f}" for price in paid))
+    print(f"{arm:21}", *(f"{price:8.2f}" for price in paid))
 
 # %% [markdown]
 # ## 3. How it is done

@@ -39,7 +39,7 @@ def main(experiment: str, folder: Path, seeds: int = 3, steps: int = 100) -> Non
         print("reproduced    " if claim["reproduced"] else "not reproduced", claim["claim"], "|", claim["measured"])
     for arm, row in table.items():
         print(
-            f"{arm:15}", "  ".join(f"{name} {value['value'] if isinstance(value, dict) else value}" for name, value in row.items())
+            f"{arm:21}", "  ".join(f"{name} {value['value'] if isinstance(value, dict) else value}" for name, value in row.items())
         )
     print(f"{(time.perf_counter() - started) / 60:.1f} minutes")
     true = {arm: row["true"]["value"] for arm, row in table.items() if arm != "base"}
