@@ -162,7 +162,7 @@ def rate_heatmap(table: dict[str, Any]) -> Figure:
     rates, weights = (list(dict.fromkeys(names)) for names in zip(*found, strict=True))
     values = np.array([[found[rate, weight] for weight in weights] for rate in rates])
     figure, axis = plt.subplots(figsize=(5.5, 3.6))
-    axis.imshow(values, cmap="Greys", vmin=min(0.0, values.min()), vmax=max(0.01, 1.4 * values.max()), aspect="auto")
+    axis.imshow(values, cmap="Greys", vmin=min(0.0, values.min()), vmax=max(0.01, 2 * values.max()), aspect="auto")
     for (row, column), value in np.ndenumerate(values):
         axis.text(column, row, f"{value:+.2f}", ha="center", va="center", weight="bold" if value == values.max() else "normal")
     axis.set_xticks(range(len(weights)), weights)
