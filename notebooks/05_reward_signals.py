@@ -136,7 +136,21 @@ claims += [f"| {row['claim']} | {row['measured']} | {'yes' if row['reproduced'] 
 display(Markdown("\n".join(line.strip() for line in claims)))
 
 # %% [markdown]
-# CLAIMS-TEXT
+# None of the first five shows here. By the first rule the composite is even the *least* stable of three (0.066). Why? Most of it lies in the
+# tiny world:
+# - *Its judge and its embedder hardly err* (notebook 06), and the vetoes of notebook 02 close holes that the paper's embedding signal has. So
+#   neither alone is unstable or gets hacked, and together they are no better. Not even the weak judge is hacked: it is paid beyond the
+#   truth hardly more than *exact match*, which no list can fool, and what it taught is judged no better (0.854) than it is true (0.852).
+# - *The base is tidy*: its greedy answers always, its sampled ones nine times in ten. Format and modality have little to teach.
+# - *Does the composite end lower*, then, because dividing by a group's spread makes a slip of the tag count as much as a false answer (notebook
+#   03)? *Undivided* tests that. It ends at 0.835, the composite at 0.831: no.
+# - *Every concept has one name in the references*, and a policy can learn one name, so exact match comes out ahead. Where references vary in
+#   their words, as those of people do, it falls behind in each seed, and the composite does not care.
+# - *Three seeds are few.* The intervals are over questions. Seeds of one arm end up to 0.07 apart; all arms from 0.83 to 0.85 lie within 0.02.
+#   We do not know their order, though some intervals exclude 0. What is far outside: *format only* and *random*, 0.32 below.
+#
+# Is the composite no better than its parts? *Here* it is not. It is meant as an insurance against a judge that errs and a policy that is
+# untidy; this world cannot show whether it pays out.
 #
 # ## Exercise
 # `rise(curve, column)` says by how much a column ends above its start. For each arm: by how much did what it is *paid* rise
@@ -152,7 +166,10 @@ print("composite, seed 0, paid:", round(rise(curves["composite"][0], "reward"), 
 # <details><summary>Solution</summary>
 #
 # <code>for arm, of_arm in curves.items(): print(arm, *(f"{sum(rise(c, name) for c in of_arm) / 3:+.3f}" for name in ("reward",
-# "probe/true_accuracy")))</code>. SOLUTION-TEXT
+# "probe/true_accuracy")))</code>. Only *format only* is paid more (0.10) than the truth rises (0.01). It pays 1 for
+# every tidy answer, true or false (section 2): the policy does what this reward asks for, so nothing is cheated, but the reward says nothing of
+# the truth. The two numbers are not on one scale (rewards are of sampled answers to training questions, truth of greedy ones to the probe),
+# so compare arms with each other: *weak judge* falls short of the truth by 0.018, *exact match* by 0.022, all others by more.
 # </details>
 #
 # ## What you learned
