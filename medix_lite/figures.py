@@ -237,6 +237,23 @@ def examples(samples: Sequence[Sample], before: Sequence[str], after: Sequence[s
     return figure
 
 
+def calibration_curves(found: dict[str, dict[str, Any]]) -> Figure:
+    """Of each policy's `statistics.calibration`: accuracy by confidence, and the share wrong among the answers it is surest of."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8))
+    left.plot([0, 1], [0, 1], color="black", linewidth=0.8)
+    for (name, one), (colour, marker) in zip(found.items(), STYLES, strict=False):
+        sure, true, n = np.array([(row["confidence"], row["accuracy"], row["n"]) for row in one["bins"]]).T
+        left.plot(sure, true, color=colour, label=f"{name}, ECE {one['ece']:.2f}")
+        left.scatter(sure, true, s=4 + 200 * n / n.sum(), color=colour, marker=marker)
+        right.plot(np.arange(1, len(one["risk"]) + 1) / len(one["risk"]), one["risk"], color=colour, label=name)
+    left.set(xlabel="confidence", ylabel="share right", xlim=(0, 1.03), ylim=(0, 1.03))
+    right.set(xlabel="share answered, surest first", ylabel="share wrong of these", ylim=(0, None))
+    for axis in (left, right):
+        axis.legend(frameon=False)
+        axis.grid(alpha=0.3)
+    return figure
+
+
 def leaderboard_heatmap(board: dict[str, Any]) -> Figure:
     """Scores of `evaluation.leaderboard.leaderboard`: a row a task, a column a model with its judge; empty where there is none."""
     names, tasks = list(board["columns"]), board["tasks"]

@@ -212,7 +212,31 @@ for name, m in (("base", base), ("trained", trained)) if run.on_phantoms else ()
     print(name, shares)
 
 # %% [markdown]
-# ## 7. Look at examples, failures first
+# ## 7. How sure is it?
+# Of an answer that all eight samples repeat a policy is sure, of one that none repeats it is not. Is it right as often as it is sure
+# (*calibrated*)? *ECE* is the mean distance between the two. And if it answered only where it is surest, how often would it be wrong? Reports
+# are left out.
+
+# %%
+from medix_lite.evaluation.statistics import calibration
+
+sure = {}
+for name, m in (("base", base), ("trained", trained)):
+    right = m.per_question[metric]
+    known = plain & ~np.isnan(right)
+    if known.sum() < 2:
+        continue  # the judge could score next to nothing
+    sure[name] = calibration(m.agreement[known], right[known])
+    half = sure[name]["risk"][known.sum() // 2 - 1]
+    print(f"{name:8} ECE {sure[name]['ece']:.3f}; wrong: {1 - right[known].mean():.1%} of all, {half:.1%} of the surer half")
+if sure:
+    display(Image(figures.save(figures.calibration_curves(sure), FIGURES / "calibration.png")))
+
+# %% [markdown]
+# RL pays for the answer, not for doubt: it makes samples alike, right or wrong. A policy that is surer than it is right lies below the line.
+
+# %% [markdown]
+# ## 8. Look at examples, failures first
 # Failures of up to four kinds of question, then answers that RL mended. Read the reasoning: does it support the answer? RL read only
 # the tag, the format and the final answer, so nothing tied reasoning and answer together.
 
@@ -242,7 +266,7 @@ figure = figures.examples(shown, [texts["base"][s.id] for s in shown], [texts["t
 display(Image(figures.save(figure, FIGURES / "examples.png")))
 
 # %% [markdown]
-# ## 8. Blind preference
+# ## 9. Blind preference
 # MediX-R1 also asked experts: without knowing whose answer was whose they preferred it in 72.7% of cases, Llama-3.2-Vision in 13.6%. A small
 # version of it, with you instead of experts, and one model before and after training: either stands left in half of the pairs, in random
 # order; the key lies in a file that raters do not open; and each rating is kept at once, so that you can close the notebook and go on
@@ -276,7 +300,7 @@ if run.on_phantoms:
         print(f"{name}: {value}")
 
 # %% [markdown]
-# ## 9. The report
+# ## 10. The report
 # One HTML file with everything in it; it opens without a network.
 
 # %%

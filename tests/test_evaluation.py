@@ -139,6 +139,20 @@ def test_an_unscored_answer_is_neither_right_nor_wrong():
     assert measured.unscored == 1.0
 
 
+def test_a_policy_is_as_sure_of_an_answer_as_its_samples_agree_with_it():
+    samples = [Sample(id=str(i), question="What?", reference="flu") for i in range(2)]
+    said = [["Flu.", "flu", "cold", "flu"], ["cold", "flu", None, "flu"]]  # of each question four sampled answers
+    texts = ["" if text is None else f"<think>a</think><answer>{text}</answer>" for copies in said for text in copies]
+    sampled = [parse_response(text, has_image=False) for text in texts]
+    greedy = [parse_response(f"<think>a</think><answer>{text}</answer>", has_image=False) for text in ("flu", "malaria")]
+
+    def stage(asked, parsed):
+        return asked, parsed, judge_answers(make_judge("rules"), asked, [r.answer for r in parsed], BASE)
+
+    measured = measure(stage(samples, greedy), stage([s for s in samples for _ in range(4)], sampled), 4)
+    assert measured.agreement.tolist() == [0.75, 0.0]
+
+
 def test_measure_leaves_truth_null_on_real_data():
     samples = [Sample(id=str(i), question="Is it?", reference="yes") for i in range(4)]
     texts = ["<think>a</think><answer>yes</answer>", "<think>a</think><answer>no</answer>", "", "<answer>yes</answer>"]

@@ -11,6 +11,7 @@ from ..judging.verdicts import Verdict
 from ..responses import Response
 from ..rewards.signals import format_signal, modality_signal
 from ..samples import Sample
+from ..text import normalise
 from ..tiny_world.oracle import Truth, check_answer
 from .statistics import METRICS, bootstrap, paired_difference
 
@@ -25,6 +26,7 @@ class Measured(NamedTuple):
         per_question: metric name -> array.
         hedged: share of sampled answers that the oracle calls vague or hedged, per question.
         greedy_hedged: 1 where the greedy answer is vague or hedged.
+        agreement: share of sampled answers that say the same as the greedy one: how sure the policy is of it.
         groups: what the bootstrap resamples together.
         unscored: share of greedy answers that the judge could not score.
     """
@@ -35,6 +37,7 @@ class Measured(NamedTuple):
     per_question: dict[str, Array]
     hedged: Array
     greedy_hedged: Array
+    agreement: Array
     groups: list[str]
     unscored: float
 
@@ -71,7 +74,10 @@ def measure(greedy: Stage, sampled: Stage, copies: int) -> Measured:
     per_question |= {"modality": column(map(modality_signal, samples, responses))}
     hedged = column(None if t is None else t.hedged for t in several).reshape(len(samples), copies).mean(axis=1)
     greedy_hedged, groups = column(None if t is None else t.hedged for t in first), [group_of(s) for s in samples]
-    return Measured(*greedy, per_question, hedged, greedy_hedged, groups, unscored=float(np.mean(np.isnan(judged))))
+    said, again = ([normalise(r.answer or "") for r in some] for some in (responses, sampled[1]))
+    agreement = column(a == said[i // copies] for i, a in enumerate(again)).reshape(len(samples), copies).mean(axis=1)
+    unscored = float(np.mean(np.isnan(judged)))
+    return Measured(*greedy, per_question, hedged, greedy_hedged, agreement, groups, unscored)
 
 
 def results(base: Measured, trained: Measured, seconds: dict[str, float]) -> dict[str, Any]:
