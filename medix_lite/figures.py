@@ -241,7 +241,7 @@ def calibration_curves(found: dict[str, dict[str, Any]]) -> Figure:
     """Of each policy's `statistics.calibration`: accuracy by confidence, and the share wrong among the answers it is surest of."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8))
     left.plot([0, 1], [0, 1], color="black", linewidth=0.8)
-    for (name, one), (colour, marker) in zip(found.items(), STYLES, strict=False):
+    for (name, one), (colour, marker) in zip(found.items(), STYLES[1:], strict=False):
         sure, true, n = np.array([(row["confidence"], row["accuracy"], row["n"]) for row in one["bins"]]).T
         left.plot(sure, true, color=colour, label=f"{name}, ECE {one['ece']:.2f}")
         left.scatter(sure, true, s=4 + 200 * n / n.sum(), color=colour, marker=marker)

@@ -233,7 +233,9 @@ if sure:
     display(Image(figures.save(figures.calibration_curves(sure), FIGURES / "calibration.png")))
 
 # %% [markdown]
-# RL pays for the answer, not for doubt: it makes samples alike, right or wrong. A policy that is surer than it is right lies below the line.
+# Below the line a policy is surer than it is right; above it, it is right more often than it is sure. RL pays for answers, not for doubt, so
+# one might expect an overconfident policy. With the default settings it is the other way round: the greedy answers became right faster than
+# the samples became alike. (The right panel begins with a few answers only, so its left end jumps.)
 
 # %% [markdown]
 # ## 8. Look at examples, failures first
@@ -336,6 +338,7 @@ print(f"judged gain {judged_trained - judged_base:+.2f}")
 # - pass@8 says what the base could draw, luck included; closing the gap to it, or passing it, does not prove new sight.
 # - A mean over all questions hides kinds; a false answer is not a vague one.
 # - A judge errs; where the truth is known, count how often and on what.
+# - Ask how sure a policy is, and ask people blindly: both say things that a mean does not.
 #
 # **Differs from MediX-R1:** one deterministic judge pass (its evaluation: Qwen3-14B, three rounds), one task (17, macro average); intervals,
 # a third state UNSCORED and an oracle are added.

@@ -63,8 +63,9 @@ def test_two_judges_have_two_columns_and_a_second_task_joins_its_own(tmp_path):
     text = write_leaderboard(board)[0].read_text()
     assert "| average as published |" in text
     table = [line for line in text.splitlines() if line.startswith("|")]
-    assert len(table) == 2 + 18 + 2, "tasks with a head and two averages, a line each"
-    assert {line.count("|") for line in table} == {len(leaderboard(board)["columns"]) + 3}
+    shown = leaderboard(board)
+    assert len(table) == 2 + len(shown["tasks"]) + 2, "tasks with a head and two averages, a line each"
+    assert {line.count("|") for line in table} == {len(shown["columns"]) + 3}
     assert "| PubMedQA | 0.500 | 0.520 |" in text
     for name in ("leaderboard.png", "ranking.png"):
         assert (board / name).stat().st_size > 10_000
