@@ -15,7 +15,7 @@ import numpy as np
 
 from .curation.splits import group_of
 from .evaluation.score import truths
-from .evaluation.statistics import PROBED, bootstrap, paired_difference
+from .evaluation.statistics import PROBED, bootstrap, paired_difference, points
 from .files import InputError, read_json, read_jsonl, read_table, write_json
 from .judging.judges import Judge, judge_answers
 from .judging.verdicts import Verdict, decide_exact, rule_verdict
@@ -54,8 +54,8 @@ def draw_lots(seed: int, prompts: Any, completions: list[Any], trainer_state: An
 
 def reword(sample: Sample) -> Sample:
     """The question with its reference in other words for the same, drawn by its id: free text, as several people would write it."""
-    named = [c for c in load_lexicon().values() if not sample.options and re.match(rf"{c.policy[0]}\b", sample.reference)]
-    if not named:
+    named = [c for c in load_lexicon().values() if re.match(rf"{re.escape(c.policy[0])}\b", sample.reference)]
+    if sample.options or not named:
         return sample
     concept = max(named, key=lambda c: len(c.policy[0]))
     form = np.random.default_rng(list(sample.id.encode())).choice(concept.forms("tier"))
@@ -241,15 +241,12 @@ def at_equal_rollouts(arms: dict[str, list[dict[str, Any]]]) -> tuple[int, dict[
     """Of each arm and seed the true accuracy on the probe (linear in between) at as many rollouts as every one has drawn."""
     fewest = min(one["curve"][-1]["rollouts"] for of_arm in arms.values() for one in of_arm)
 
-    def then(curve: list[dict[str, Any]]) -> float:
-        drawn, true = np.array([(row["rollouts"], row[PROBED]) for row in curve if row.get(PROBED) is not None], dtype=float).T
-        return float(np.interp(fewest, drawn, true))
-
-    return fewest, {arm: [then(one["curve"]) for one in of_arm] for arm, of_arm in arms.items()}
+    at = {arm: [points(one["curve"], "rollouts", PROBED).T for one in of_arm] for arm, of_arm in arms.items()}
+    return fewest, {arm: [float(np.interp(fewest, *of_seed)) for of_seed in of_arm] for arm, of_arm in at.items()}
 
 
 def rise(curve: list[dict[str, Any]], name: str) -> float:
     """By how much a column of a curve ends above its start: the means of its last and its first tenth, of one value at least."""
-    values = [row[name] for row in curve if row.get(name) is not None]
+    values = points(curve, "step", name)[:, 1]
     tenth = max(1, len(values) // 10)
     return float(np.mean(values[-tenth:]) - np.mean(values[:tenth]))

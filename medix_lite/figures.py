@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
-from .evaluation.statistics import METRICS, PROBED
+from .evaluation.statistics import METRICS, PROBED, points
 from .files import clear_errors, read_table
 from .responses import parse_response
 from .rewards.composite import Reward
@@ -98,8 +98,8 @@ def training_curves(rows: Sequence[dict[str, Any]], probe_n: int, max_tokens: in
     figure, axes = plt.subplots(2, 3, figsize=(12, 6), sharex=True)
     for axis, panel in zip(axes.flat, read_table("figures")["training"], strict=True):
         for key, style in panel["lines"].items():
-            if points := [(row["step"], row[key]) for row in rows if row.get(key) is not None]:
-                x, y = np.array(points, dtype=float).T
+            x, y = points(rows, "step", key).T
+            if len(x):
                 window = min(panel.get("window", smooth), len(y))
                 axis.plot(x[window - 1 :], np.convolve(y, np.ones(window) / window, mode="valid"), **style)
         axis.set(title=panel["title"], xlabel=panel.get("xlabel"), ylabel=panel.get("ylabel", "").format(probe_n=probe_n))
@@ -120,9 +120,8 @@ def arm_curves(found: dict[str, Any]) -> Figure:
     lines = {"reward": ("reward (paid)", LIGHT, "--"), PROBED: ("true accuracy (probe)", DARK, "-")}
     for axis, (arm, seeds) in zip(axes.flat, arms.items(), strict=False):
         for key, (label, colour, style) in lines.items():
-            points = [[(row["step"], row[key]) for row in one["curve"] if row.get(key) is not None] for one in seeds]
-            steps = [step for step, _ in points[0]]
-            values = np.array([[value for _, value in some] for some in points])
+            of_seed = [points(one["curve"], "step", key) for one in seeds]
+            steps, values = of_seed[0][:, 0], np.array([one[:, 1] for one in of_seed])
             if key == "reward":  # as often as the probe
                 window = max(1, len(steps) // 12)
                 values = np.array([np.convolve(some, np.full(window, 1 / window), "valid") for some in values])
@@ -144,10 +143,7 @@ def algorithm_curves(found: dict[str, Any]) -> Figure:
     styles = (("-", DARK), ("--", LIGHT), (":", MID), ("-.", "black"))
     figure, axis = plt.subplots(figsize=(8, 4))
     for (arm, seeds), (style, colour) in zip(found["arms"].items(), styles, strict=False):
-        points = np.array(
-            [[(row["rollouts"], row[PROBED]) for row in one["curve"] if row.get(PROBED) is not None] for one in seeds]
-        )
-        drawn, true = points.transpose(2, 0, 1)
+        drawn, true = np.array([points(one["curve"], "rollouts", PROBED) for one in seeds]).transpose(2, 0, 1)
         axis.plot(drawn.mean(0), true.mean(0), style, color=colour, label=arm)
         axis.fill_between(drawn.mean(0), true.min(0), true.max(0), color=colour, alpha=0.12, linewidth=0)
     axis.set(xlabel="rollouts drawn, dropped ones included", ylabel="true accuracy (probe)", ylim=(0, 1.02))

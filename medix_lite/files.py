@@ -15,6 +15,7 @@ import yaml
 REPOSITORY = Path(__file__).resolve().parents[1]
 DATA = REPOSITORY / "data"
 CHUNK = 1000  # rows that a kill can lose
+NOTICE = "Research and education only, not for clinical use."
 
 
 class InputError(Exception):
@@ -201,6 +202,16 @@ def _parse_json(content: bytes) -> Any:
         return json.loads(content.decode("utf-8-sig", "surrogatepass"), parse_constant=refuse)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
+
+
+def render(template: str, **values: Any) -> str:
+    """A page from one of the package's templates; HTML is escaped, and the filter `yaml` writes a value as YAML does."""
+    from jinja2 import Environment, PackageLoader  # most commands write no page
+
+    loader = PackageLoader("medix_lite", ".")
+    environment = Environment(loader=loader, autoescape=template.endswith("html.j2"), trim_blocks=True, lstrip_blocks=True)
+    environment.filters["yaml"] = lambda value: yaml.safe_dump([value], default_flow_style=True, width=float("inf"))[1:-2]
+    return environment.get_template(template).render(notice=NOTICE, **values)
 
 
 def sha256_of(path: Path | str) -> str:

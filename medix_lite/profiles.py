@@ -88,6 +88,15 @@ class Evaluation(Strict):
     copies: int = Field(8, ge=1, description="sampled responses for each question, for pass@k")
 
 
+class Memory(Strict):
+    """Estimated gigabytes and where each part lives."""
+
+    policy: str
+    rollouts: str
+    judge: str
+    embedder: str
+
+
 class Profile(Strict):
     """Everything that differs between a laptop and a GPU machine."""
 
@@ -106,7 +115,7 @@ class Profile(Strict):
     data: DataSizes
     training: Training
     evaluation: Evaluation
-    memory: dict[Literal["policy", "rollouts", "judge", "embedder"], str] = Field(description="estimated gigabytes, and where")
+    memory: Memory
 
 
 def parse_pairs(pairs: Iterable[str], what: str, example: str = "") -> dict[str, Any]:

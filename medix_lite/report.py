@@ -3,9 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from .curation.outputs import render
 from .figures import data_url
-from .files import InputError, read_json, write_text
+from .files import InputError, read_json, render, write_text
 from .runs import Run
 
 

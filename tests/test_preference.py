@@ -1,12 +1,11 @@
 """Blind preference: sides that hide the models, ratings that last, and shares that follow from them."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score
+from test_cli import assert_one_clear_line, medix
 
 from medix_lite.evaluation.preference import CHOICES, make_study, preference_widget, rate, ratings_of, summarise
 from medix_lite.files import InputError, append_jsonl, read_json, read_jsonl
@@ -152,14 +151,13 @@ def test_the_widget_keeps_each_rating_and_goes_on_after_a_reload(study):
 
 def test_the_command_makes_a_study_and_sums_it_up(files, tmp_path):
     def prefer(*arguments):
-        command = [sys.executable, "-m", "medix_lite", "prefer", str(tmp_path / "made"), *arguments]
-        return subprocess.run(command, capture_output=True, text=True)
+        return medix("prefer", tmp_path / "made", *arguments)
 
-    assert "12 pairs" in prefer("--a", str(files[0]), "--b", str(files[1]), "--n", "12").stdout
-    assert "nobody has rated yet" in prefer().stderr
+    assert "12 pairs" in prefer("--a", files[0], "--b", files[1], "--n", "12").stdout
+    assert_one_clear_line(prefer(), "nobody has rated yet")
     for pair in read_jsonl(tmp_path / "made" / "pairs.jsonl"):
         rate(tmp_path / "made", "ann", pair["id"], "tie")
     assert "'tie': {'value': 1.0" in prefer().stdout
-    alone = prefer("--a", str(files[0]))
+    alone = prefer("--a", files[0])
     assert alone.returncode == 2
-    assert len(alone.stderr.splitlines()) == 1
+    assert_one_clear_line(alone, "needs both --a and --b")

@@ -6,13 +6,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import yaml
-from jinja2 import Environment, PackageLoader
-
-from ..files import json_line, write_aside, write_text
+from ..files import json_line, render, write_aside, write_text
 from ..samples import Sample, sample_row
 
-NOTICE = "Research and education only, not for clinical use."
 BATCH = 256  # rows that Parquet holds in memory
 COLUMNS = ("id", "question", "reference", "references", "modality", "source", "group", "options", "graded", "local_only")
 
@@ -69,11 +65,3 @@ def write_pages(out: Path, report: dict[str, Any], figure: str) -> None:
     values = {"size": size, "task": "question-answering" if text_only else "visual-question-answering", "figure": figure}
     for page, template in (("README.md", "card.md.j2"), ("curation.html", "curation.html.j2")):
         write_text(out / page, render(template, report=report, **values))
-
-
-def render(template: str, **values: Any) -> str:
-    """A page from one of the package's templates; HTML is escaped, and the filter `yaml` writes a value as YAML does."""
-    loader = PackageLoader("medix_lite", ".")
-    environment = Environment(loader=loader, autoescape=template.endswith("html.j2"), trim_blocks=True, lstrip_blocks=True)
-    environment.filters["yaml"] = lambda value: yaml.safe_dump([value], default_flow_style=True, width=float("inf"))[1:-2]
-    return environment.get_template(template).render(notice=NOTICE, **values)

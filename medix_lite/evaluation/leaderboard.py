@@ -5,8 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ..curation.outputs import render
-from ..files import InputError, read_json, read_table, write_json, write_text
+from ..files import InputError, read_json, read_table, render, write_json, write_text
 
 
 def published() -> dict[str, dict[str, Any]]:

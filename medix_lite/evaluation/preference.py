@@ -33,7 +33,7 @@ def make_study(out: Path, a: Path, b: Path, samples: Path | None = None, n: int 
         how many pairs there are.
 
     Raises:
-        InputError: `out` exists, the files' names will not do, or no question is answered in both.
+        InputError: `out` holds a study, the files' names will not do, or no question is answered in both.
     """
     refuse_existing(out / "pairs.jsonl")
     if len({a.stem, b.stem, "tie"}) < 3:
@@ -48,14 +48,14 @@ def make_study(out: Path, a: Path, b: Path, samples: Path | None = None, n: int 
     rng = np.random.default_rng(seed)
     drawn = [shared[place] for place in rng.permutation(len(shared))[:n]]
     left = rng.permutation(np.arange(len(drawn)) % 2).tolist()
-    pairs, names = [], [f"{key}#{copy}" for key, copy in drawn]
-    for name, key, side in zip(names, drawn, left, strict=True):
-        sample = found[0][key][0]
+    pairs, key_of_left, groups = [], {}, {}
+    for key, side in zip(drawn, left, strict=True):
+        name, sample = f"{key[0]}#{key[1]}", found[0][key][0]
+        key_of_left[name], groups[name] = side, group_of(sample)
         shown: dict[str, Any] = {"question": format_question(sample), "reference": " | ".join(sample.accepted())}
         shown["images"] = [str((a.parent / image).resolve()) for image in sample.images]
         pairs.append({"id": name} | shown | {"left": found[side][key][1], "right": found[1 - side][key][1]})
-    groups = {name: group_of(found[0][key][0]) for name, key in zip(names, drawn, strict=True)}
-    write_json(out / "key.json", {"models": [a.stem, b.stem], "left": dict(zip(names, left, strict=True)), "group": groups})
+    write_json(out / "key.json", {"models": [a.stem, b.stem], "left": key_of_left, "group": groups})
     write_jsonl(out / "pairs.jsonl", pairs)
     return len(pairs)
 
@@ -137,7 +137,6 @@ def preference_widget(study: Path, rater: str) -> Any:
     head, left, right = ipywidgets.HTML(), ipywidgets.HTML(layout=layout), ipywidgets.HTML(layout=layout)
     pictures, reason = ipywidgets.HBox(), ipywidgets.Text(placeholder="why? (may stay empty)")
     buttons = [ipywidgets.Button(description=text) for text in ("left is better", "no difference", "right is better")]
-
     shown: dict[str, Any] = {}
 
     def show() -> None:

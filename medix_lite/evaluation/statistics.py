@@ -1,6 +1,6 @@
 """Statistics. In: per-question numbers. Out: a mean with n and an interval."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,11 @@ from numpy.typing import ArrayLike, NDArray
 METRICS = ("true_accuracy", "judged_accuracy", "pass_at_8", "format", "modality")
 DRAWS = 2000
 PROBED = "probe/true_accuracy"  # column of `metrics.jsonl`
+
+
+def points(rows: Iterable[dict[str, Any]], x: str, y: str) -> NDArray[np.float64]:
+    """Columns `x` and `y` of the rows of metrics that have a `y`, shape (n, 2)."""
+    return np.array([(row[x], row[y]) for row in rows if row.get(y) is not None], dtype=float).reshape(-1, 2)
 
 
 def bootstrap(values: Sequence[float | None] | NDArray[Any], clusters: list[str] | None = None, seed: int = 0) -> dict[str, Any]:

@@ -3,8 +3,7 @@
 import shutil
 from pathlib import Path
 
-from ..curation.outputs import render
-from ..files import InputError, read_json, refuse_existing, write_json, write_text
+from ..files import InputError, read_json, refuse_existing, render, write_json, write_text
 from ..profiles import load_profile
 from .load import load_policy, policy_revision
 

@@ -8,8 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from medix_lite.curation.outputs import render
-from medix_lite.files import InputError, refuse_existing, write_text
+from medix_lite.files import InputError, refuse_existing, render, write_text
 from medix_lite.judging.judges import make_judge
 from medix_lite.models.load import load_embedder
 from medix_lite.profiles import Profile
