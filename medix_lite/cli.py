@@ -2,13 +2,14 @@
 
 import os
 import sys
+from collections import Counter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import typer
 
-from .files import InputError, read_jsonl, refuse_existing, write_json
+from .files import InputError, file_name, read_jsonl, refuse_existing, write_json
 from .profiles import load_profile, parse_pairs, parse_settings
 
 ABOUT = "The course that teaches open-ended medical RL by running it."
@@ -167,6 +168,7 @@ def generate(
     copies: Annotated[int, typer.Option(min=1, help="Responses for each question; more than one are sampled.")] = 1,
     seed: SeedOption = 0,
     settings: SettingsOption = "",
+    engine: Annotated[str, typer.Option(help="transformers, vllm, or openai:MODEL@URL (whatever a server has).")] = "transformers",
 ) -> None:
     """Generate responses to a samples file; goes on where an earlier call stopped."""
     from .runs import ask_policy, prepare_device
@@ -175,8 +177,12 @@ def generate(
     p = load_profile(profile, parse_settings(settings))
     questions = read_samples(samples)
     prepare_device(p)
-    rows = ask_policy(p, questions, out, adapter=adapter, copies=copies, seed=seed)
-    typer.echo(f"{out}: {len(rows)} responses")
+    rows = ask_policy(p, questions, out, adapter=adapter, engine=engine, copies=copies, seed=seed)
+    reasons = Counter(row["finish_reason"] for row in rows)
+    typer.echo(f"{out}: {len(rows) - reasons['error']} responses, {reasons['length']} of them truncated")
+    if reasons["error"]:
+        error = next(row["error"] for row in rows if row["finish_reason"] == "error")
+        raise InputError(f"{reasons['error']} questions got no response (the first: {error}); the same command asks them again")
 
 
 ResponsesOption = Annotated[Path, typer.Option(help="Responses file (JSONL).")]
@@ -193,17 +199,21 @@ def judge(
     template: Annotated[str, typer.Option(help="base, reward (YES or NO), mimic, reasoning (0 to 5); empty: by sample.")] = "",
 ) -> None:
     """Judge the answers of a responses file against their references; goes on where an earlier call stopped."""
-    from .evaluation.files import join_responses
-    from .judging.judges import judge_to_file, make_judge
-    from .judging.templates import TEMPLATES, reasoning_and_answer
+    from .evaluation.files import join_responses, judge_responses
+    from .judging.judges import make_judge
+    from .judging.templates import TEMPLATES
 
     if template and template not in TEMPLATES:
         raise InputError(f"unknown template {template!r}; use one of {', '.join(TEMPLATES)}")
-    keys, questions, parsed = join_responses(responses, samples)
-    asked = TEMPLATES.get(template)
-    answers = [reasoning_and_answer(r) if asked and asked.reads_reasoning else r.answer for r in parsed]
-    verdicts = judge_to_file(out, make_judge(judge), questions, answers, [index for _, index in keys], asked)
-    typer.echo(f"{out}: {len(verdicts)} verdicts, {sum(v.score is None for v in verdicts)} unscored")
+    judged_by, joined = make_judge(judge), join_responses(responses, samples)
+    path = out if out.suffix == ".jsonl" else out / f"{responses.stem}--{file_name(judged_by.judge_id)}.jsonl"
+    verdicts = judge_responses(joined, judged_by, path, TEMPLATES.get(template))
+    unscored = [verdict.error for verdict in verdicts if verdict.score is None]
+    typer.echo(f"{path}: {len(verdicts)} verdicts, {len(unscored)} unscored")
+    if unscored and judged_by.voters:
+        raise InputError(
+            f"{len(unscored)} answers got no verdict (the first: {unscored[0]}); the same command asks about them again"
+        )
 
 
 @app.command("audit-judge")
@@ -232,27 +242,35 @@ def score(
     responses: ResponsesOption,
     samples: SamplesOption = None,
     judge: OneJudge = "tiny",
+    also_judge: Annotated[list[str], typer.Option(help="A further judge beside it; may be given several times.")] = [],  # noqa: B006
+    verdicts: Annotated[Path | None, typer.Option(help="Folder for the verdicts, a file a judge; goes on after a kill.")] = None,
     out: Annotated[Path | None, typer.Option(help="JSON file to write.")] = None,
+    slice: Annotated[list[str], typer.Option(help="Column to slice by: modality, source, kind, age, ...; several times.")] = [],  # noqa: B006
+    against: Annotated[Path | None, typer.Option(help="Another model's responses: the paired difference.")] = None,
+    labels: Annotated[Path | None, typer.Option(help="Human labels (id, sample_index, label) to correct the judge by.")] = None,
     leaderboard: Annotated[Path | None, typer.Option(help="Folder of a leaderboard to add the scores to.")] = None,
-    model: Annotated[str, typer.Option(help="What the leaderboard calls the model; empty: the file's name.")] = "",
+    archive: Annotated[Path | None, typer.Option("--zip", help="Zip file to write, in MediX-R1's layout.")] = None,
+    model: Annotated[str, typer.Option(help="What leaderboard and zip file call the model; empty: the file's name.")] = "",
 ) -> None:
-    """Score a responses file, whoever made it: accuracy with its interval, by task, format, modality, unscored."""
+    """Score a responses file, whoever made it: accuracy with its interval, by task, format, modality, unscored, truncated."""
     from .evaluation.files import score_file
     from .evaluation.leaderboard import add_scores, write_leaderboard
     from .judging.judges import make_judge
 
     refuse_existing(out)
-    scores = score_file(responses, samples, make_judge(judge))
+    refuse_existing(archive)
+    name = model or responses.stem
+    options: dict[str, Any] = {"verdicts": verdicts, "against": against, "labels": labels, "slices": slice}
+    options["archive"] = (name, archive) if archive else None
+    scores = score_file(responses, samples, *map(make_judge, [judge, *also_judge]), **options)
     if out:
         write_json(out, scores)
-    for name, value in scores.items():
-        if name == "by_task":
-            for task_name, part in value.items():
-                typer.echo(f"{task_name}: {part}")
-        else:
-            typer.echo(f"{name}: {value}")
+    for what, value in scores.items():
+        parts = value if what in ("by_task", "slices", "other_judges") else {what: value}
+        for part, found in parts.items():
+            typer.echo(f"{part}: {found}")
     if leaderboard:
-        add_scores(leaderboard, model or responses.stem, scores)
+        add_scores(leaderboard, name, scores)
         typer.echo(f"leaderboard: {', '.join(map(str, write_leaderboard(leaderboard)))}")
 
 
@@ -291,9 +309,11 @@ def reward(
     from .models.load import load_embedder
     from .rewards.composite import reward_to_file
 
-    keys, questions, _ = join_responses(responses, samples)
-    indices, texts = [index for _, index in keys], [row["response"] for row in read_jsonl(responses)]
-    rewards = reward_to_file(out, questions, texts, indices, make_judge(judge), load_embedder(), preset)
+    joined = join_responses(responses, samples)
+    if any(joined.errors):
+        raise InputError(f"{responses} has questions without a response; `medix-lite generate` asks them again")
+    indices, texts = [index for _, index in joined.keys], [row["response"] for row in joined.rows]
+    rewards = reward_to_file(out, joined.samples, texts, indices, make_judge(judge), load_embedder(), preset)
     totals = [r.total for r in rewards if r.total is not None]
     mean = f"mean {sum(totals) / len(totals):.3f}" if totals else "no mean"
     typer.echo(f"{out}: {len(rewards)} rewards, {mean}, {len(rewards) - len(totals)} unscored")

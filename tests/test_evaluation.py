@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from medix_lite.evaluation.engines import local_engine
 from medix_lite.evaluation.files import join_responses, score_file
 from medix_lite.evaluation.generate import generate
 from medix_lite.evaluation.score import measure, results
@@ -107,21 +108,25 @@ OPTIONS = {"prompt_style": "compact", "image_size": 64, "max_new_tokens": 24}
 
 def test_generation_resumes_after_a_torn_line(tmp_path, policy):
     samples = make_samples(24, "test", 5, tmp_path / "images")
-    ask = dict(model_name="tiny", revision="x", copies=2, temperature=1.0, batch_size=16, **OPTIONS)
-    whole = generate(lambda: policy, samples, tmp_path / "whole.jsonl", **ask)
+    ask = {"model_name": "tiny", "revision": "x", "copies": 2}
+
+    def engine(load):
+        return local_engine(load, temperature=1.0, batch_size=16, **OPTIONS)
+
+    whole = generate(engine(lambda: policy), samples, tmp_path / "whole.jsonl", **ask)
     assert len(whole) == 48
     lines = (tmp_path / "whole.jsonl").read_bytes().splitlines(keepends=True)
     (tmp_path / "torn.jsonl").write_bytes(b"".join(lines[:21]) + lines[21][:30])
-    resumed = generate(lambda: policy, samples, tmp_path / "torn.jsonl", **ask)
+    resumed = generate(engine(lambda: policy), samples, tmp_path / "torn.jsonl", **ask)
     assert resumed == whole
     keys = [(row["id"], row["sample_index"]) for row in read_jsonl(tmp_path / "torn.jsonl")]
     assert len(keys) == len(set(keys)) == 48
 
     # Nothing is missing, so nothing is loaded; and another model's answers are never passed off as this one's.
-    assert generate(lambda: 1 / 0, samples, tmp_path / "torn.jsonl", **ask) == whole
+    assert generate(engine(lambda: 1 / 0), samples, tmp_path / "torn.jsonl", **ask) == whole
     before = (tmp_path / "torn.jsonl").read_bytes()
     with pytest.raises(InputError, match="holds responses of another revision"):
-        generate(lambda: policy, samples, tmp_path / "torn.jsonl", **(ask | {"revision": "y"}))
+        generate(engine(lambda: policy), samples, tmp_path / "torn.jsonl", **(ask | {"revision": "y"}))
     assert (tmp_path / "torn.jsonl").read_bytes() == before
 
 

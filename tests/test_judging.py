@@ -484,7 +484,7 @@ def server() -> Iterator[ThreadingHTTPServer]:
 
 
 def server_judge(server: ThreadingHTTPServer, model: str) -> Judge:
-    ask = openai_judge(model, f"http://127.0.0.1:{server.server_port}/v1", timeout=0.5, attempts=2, longest_wait=0.05)
+    ask = openai_judge(model, f"http://127.0.0.1:{server.server_port}/v1", timeout=0.5, attempts=2)
     return Judge(f"openai:{model}", (Voter(ask),))
 
 
@@ -536,7 +536,7 @@ def test_one_failure_leaves_the_others_alone(server: ThreadingHTTPServer) -> Non
 
 
 def test_dead_server_leaves_everything_unscored() -> None:
-    ask = openai_judge("good", "http://127.0.0.1:9/v1", timeout=0.5, attempts=2, longest_wait=0.05)
+    ask = openai_judge("good", "http://127.0.0.1:9/v1", timeout=0.5, attempts=2)
     verdicts = judge_answers(Judge("dead", (Voter(ask),)), [FLU] * 3, ["influenza", "cold", "flu"], REWARD)
     assert [v.verdict for v in verdicts] == ["UNSCORED", "UNSCORED", "YES"]
 

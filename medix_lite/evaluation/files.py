@@ -1,28 +1,49 @@
 """Responses somebody else made. In: a responses file, with a samples file or the samples' fields inline. Out: Scores."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ..curation.splits import group_of
-from ..files import InputError, read_jsonl
-from ..judging.judges import Judge, judge_answers
+from ..files import InputError, file_name, read_jsonl
+from ..judging.judges import Judge, judge_answers, judge_to_file
+from ..judging.templates import Template, reasoning_and_answer
+from ..judging.verdicts import Verdict
 from ..responses import Response, parse_response
 from ..rewards.signals import format_signal, modality_signal
 from ..samples import Sample, read_samples, validated
-from .statistics import bootstrap
+from .generate import Key
+from .leaderboard import zip_results
+from .score import slice_scores
+from .statistics import agreement, bootstrap, corrected_mean, paired_difference
 from .tasks import trivial_answers
 
-Key = tuple[str, int]
+
+class Joined(NamedTuple):
+    """A responses file, row by row: its keys, the samples asked, the responses parsed, and the rows as they stand."""
+
+    keys: list[Key]
+    samples: list[Sample]
+    responses: list[Response]
+    rows: list[dict[str, Any]]
+
+    @property
+    def errors(self) -> list[str | None]:
+        """Why there is no response, where a model gave none."""
+        return [row.get("error") or "no reason given" if row.get("finish_reason") == "error" else None for row in self.rows]
 
 
-def join_responses(responses: Path, samples: Path | None) -> tuple[list[Key], list[Sample], list[Response]]:
-    """Keys, samples and parsed responses of a responses file, row by row.
+def join_responses(responses: Path, samples: Path | None) -> Joined:
+    """Read a responses file together with its samples.
 
     Raises:
         InputError: a row lacks `id` or `response`, a key stands twice, or its sample is unknown.
     """
     by_id = {s.id: s for s in read_samples(samples)} if samples else {}
-    joined: dict[Key, tuple[Sample, Response]] = {}
+    joined: dict[Key, tuple[Sample, Response, dict[str, Any]]] = {}
     for number, row in enumerate(read_jsonl(responses), start=1):
         where = f"{responses}, row {number}"
         if not isinstance(row.get("id"), str) or not isinstance(row.get("response"), str):
@@ -38,31 +59,99 @@ def join_responses(responses: Path, samples: Path | None) -> tuple[list[Key], li
             if samples or "question" not in row:
                 raise InputError(f"{where}: no sample with id {key[0]!r}" + (f" in {samples}" if samples else "; give --samples"))
             sample = validated(Sample, row, where)
-        joined[key] = sample, parse_response(row["response"], has_image=sample.has_image)
-    return list(joined), [sample for sample, _ in joined.values()], [response for _, response in joined.values()]
+        joined[key] = sample, parse_response(row["response"], has_image=sample.has_image), row
+    columns = zip(*joined.values(), strict=True) if joined else ((), (), ())
+    return Joined(list(joined), *map(list, columns))
 
 
-def score_file(responses: Path, samples: Path | None, judge: Judge) -> dict[str, Any]:
+def judge_responses(joined: Joined, judge: Judge, out: Path | None = None, template: Template | None = None) -> list[Verdict]:
+    """Verdicts on the answers of a responses file, kept in `out` if it is given; a response that never came is UNSCORED."""
+    reads_reasoning = template is not None and template.reads_reasoning
+    answers = [reasoning_and_answer(r) if reads_reasoning else r.answer for r in joined.responses]
+    indices = [index for _, index in joined.keys]
+    if out is None:
+        return judge_answers(judge, joined.samples, answers, template, indices, joined.errors)
+    return judge_to_file(out, judge, joined.samples, answers, indices, template, joined.errors)
+
+
+def score_file(
+    responses: Path,
+    samples: Path | None,
+    *judges: Judge,
+    verdicts: Path | None = None,
+    against: Path | None = None,
+    labels: Path | None = None,
+    slices: Sequence[str] = (),
+    archive: tuple[str, Path] | None = None,
+) -> dict[str, Any]:
     """Accuracy by the judge (UNSCORED left out, and counted as wrong), format and modality rates, each with n and interval.
 
     `by_task` has the same accuracies for each task (the samples' `source`), with what trivial answers score there; `macro` is the
-    mean of the tasks.
+    mean of the tasks. `truncated` is the share of responses that ran into the limit of tokens.
+
+    Args:
+        judges: the first one scores; the others stand beside it in `other_judges`, with their agreement (kappa) with the first.
+        verdicts: folder for the verdicts, a file for each judge, so that a killed call goes on.
+        against: another model's responses to the same questions; `gain` is the paired difference in accuracy.
+        labels: rows `id, sample_index, label` (true, false or a score from 0 to 1) by humans for some of the responses;
+            `corrected` is the accuracy put right by them.
+        slices: columns of the samples; `slices` has the accuracy of each of their values (see `slice_scores`).
+        archive: name of the model, and zip file to write (see `zip_results`).
+
+    Raises:
+        InputError: a file cannot be read, or has too little in common with the responses.
     """
-    keys, questions, parsed = join_responses(responses, samples)
-    verdicts = judge_answers(judge, questions, [r.answer for r in parsed], None, [index for _, index in keys])
-    groups = [group_of(s) for s in questions]
-    scores = [v.score for v in verdicts]
-    measured: dict[str, Any] = {"accuracy": scores, "accuracy_unscored_as_wrong": [score or 0.0 for score in scores]}
-    measured |= {"unscored": [score is None for score in scores], "format": [format_signal(r) for r in parsed]}
-    measured |= {"modality": list(map(modality_signal, questions, parsed))}
-    by_task: dict[str, dict[str, Any]] = {}
-    for task in dict.fromkeys(sample.source for sample in questions):
-        here = [place for place, sample in enumerate(questions) if sample.source == task]
-        own = [groups[place] for place in here]
-        for name in ("accuracy", "accuracy_unscored_as_wrong", "unscored"):
-            by_task.setdefault(task, {})[name] = bootstrap([measured[name][place] for place in here], own)
-        by_task[task]["trivial"] = trivial_answers([questions[place] for place in here])
-    known = [part["accuracy"]["value"] for part in by_task.values() if part["accuracy"]["value"] is not None]
-    macro = round(sum(known) / len(known), 4) if known else None
-    scores_of_all = {name: bootstrap(values, groups) for name, values in measured.items()}
-    return {"judge": judge.judge_id} | scores_of_all | {"macro": macro, "by_task": by_task}
+    joined = join_responses(responses, samples)
+    groups = [group_of(sample) for sample in joined.samples]
+    decided: dict[str, list[Verdict]] = {}
+    for judge in judges:
+        out = verdicts / f"{responses.stem}--{file_name(judge.judge_id)}.jsonl" if verdicts else None
+        decided[judge.judge_id] = judge_responses(joined, judge, out)
+    first, *others = decided
+    scores = np.array([verdict.score for verdict in decided[first]], dtype=float)
+    measured: dict[str, Any] = {"accuracy": scores, "accuracy_unscored_as_wrong": np.nan_to_num(scores)}
+    measured |= {"unscored": np.isnan(scores), "format": [format_signal(r) for r in joined.responses]}
+    measured |= {"modality": list(map(modality_signal, joined.samples, joined.responses))}
+    reasons = [row.get("finish_reason") for row in joined.rows]
+    measured |= {"truncated": [None if reason is None else reason == "length" for reason in reasons]}
+    found: dict[str, Any] = {"judge": first} | {name: bootstrap(values, groups) for name, values in measured.items()}
+    found["by_task"] = {
+        task: _score_task(joined.samples, groups, measured, task) for task in dict.fromkeys(s.source for s in joined.samples)
+    }
+    known = [part["accuracy"]["value"] for part in found["by_task"].values() if part["accuracy"]["value"] is not None]
+    found["macro"] = round(sum(known) / len(known), 4) if known else None
+    for judge_id in others:
+        theirs = bootstrap([verdict.score for verdict in decided[judge_id]], groups)
+        kappa = agreement(*([str(v.verdict or v.raw_score) for v in decided[name]] for name in (first, judge_id)))
+        found.setdefault("other_judges", {})[judge_id] = {"accuracy": theirs, "kappa": kappa}
+    if slices:
+        found["slices"] = {column: slice_scores(joined.samples, scores, column) for column in slices}
+    if against:
+        other = join_responses(against, samples)
+        before = {key: verdict.score for key, verdict in zip(other.keys, judge_responses(other, judges[0]), strict=True)}
+        found["gain"] = paired_difference(scores, np.array([before.get(key) for key in joined.keys], dtype=float), groups)
+        if not found["gain"]["n"]:
+            raise InputError(f"{against} and {responses} have no scored answer in common (id and sample_index)")
+    if labels:
+        found["corrected"] = _corrected(joined.keys, scores, labels)
+    if archive:
+        zip_results(*archive, joined.samples, joined.rows, [verdict.model_dump() for verdict in decided[first]], found)
+    return found
+
+
+def _score_task(samples: list[Sample], groups: list[str], measured: dict[str, Any], task: str) -> dict[str, Any]:
+    here = [place for place, sample in enumerate(samples) if sample.source == task]
+    own = [groups[place] for place in here]
+    names = ("accuracy", "accuracy_unscored_as_wrong", "unscored")
+    scores = {name: bootstrap([measured[name][place] for place in here], own) for name in names}
+    return scores | {"trivial": trivial_answers([samples[place] for place in here])}
+
+
+def _corrected(keys: list[Key], judged: NDArray[np.float64], labels: Path) -> dict[str, Any]:
+    said = {(row.get("id"), row.get("sample_index", 0)): row.get("label") for row in read_jsonl(labels)}
+    try:
+        truth = np.array([said.get(key) for key in keys], dtype=float)
+        scored, labelled = ~np.isnan(judged), ~np.isnan(truth)
+        return corrected_mean(judged[scored & ~labelled], judged[scored & labelled], truth[scored & labelled])
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{labels}: {error}; each row needs id, sample_index and a label (true, false or 0 to 1)") from error

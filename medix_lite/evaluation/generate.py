@@ -1,14 +1,30 @@
 """Generate responses. In: Samples and a policy. Out: rows of the responses format, persisted as they arrive."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
-from ..files import InputError, append_jsonl, read_jsonl
+from ..files import InputError, append_jsonl, read_jsonl, write_jsonl
 from ..responses import build_prompt
 from ..samples import Sample, open_image
+
+Key = tuple[str, int]  # id and sample_index
+
+
+class Answer(NamedTuple):
+    """What an engine gives: a response and why it ended (`stop`, `length`, or `error` where there is none)."""
+
+    id: str
+    sample_index: int
+    response: str
+    finish_reason: str
+    error: str | None = None
+
+
+Engine = Callable[[list[Sample], int, set[Key], int], Iterator[list[Answer]]]
+"""Samples, copies, which of their responses are missing, seed -> these, a few at a time."""
 
 
 def chat_messages(
@@ -58,7 +74,7 @@ def generate_batch(
 
 
 def generate(
-    load: Callable[[], tuple[Any, Any]],
+    engine: Engine,
     samples: list[Sample],
     out: Path,
     *,
@@ -67,17 +83,17 @@ def generate(
     task: str = "",
     copies: int = 1,
     seed: int = 0,
-    batch_size: int = 64,
-    **sampling: Any,
 ) -> list[dict[str, Any]]:
-    """Generate for all samples, appending each batch to `out`; batches that stand there already are not generated again.
+    """Responses to all samples, appended to `out` as they come; what stands there already is not asked for again.
 
-    Batches are the same in every run, and each has its own seed, so a resumed run writes what an uninterrupted one would.
+    A response that the engine could not get is a row too, empty, with the finish reason `error` and the `error`; the next call asks
+    for it again.
 
     Args:
-        load: gives model and processor; called only if something is missing.
+        engine: who answers, from `evaluation.engines`.
         revision: commit or hash of the weights, adapter included.
-        sampling: `temperature`, `max_new_tokens` and the other settings of `generate_batch`.
+        copies: responses for each sample.
+        seed: of sampling.
 
     Returns:
         The rows of `out` for these samples: `id, sample_index, response, task, model, revision, finish_reason, seed`.
@@ -85,28 +101,22 @@ def generate(
     Raises:
         InputError: `out` holds responses of another model, revision, task or seed.
     """
-    import torch
-
     written = read_jsonl(out, torn_last_line=True) if out.exists() else []
-    rows = {(row["id"], row.get("sample_index", 0)): row for row in written}
     made_by = {"task": task, "model": model_name, "revision": revision, "seed": seed}
-    for row in rows.values():
+    for row in written:
         if differing := [name for name, value in made_by.items() if row.get(name) != value]:
             raise InputError(f"{out} holds responses of another {' and '.join(differing)}; choose another file")
-    policy = None
-    per_batch = max(1, batch_size // copies)
-    batches = [samples[i : i + per_batch] for i in range(0, len(samples), per_batch)]
-    for number, batch in enumerate(tqdm(batches, disable=None)):
-        if not (missing := {(s.id, i) for s in batch for i in range(copies)} - rows.keys()):
-            continue
-        policy = policy or load()
-        torch.manual_seed(seed * 1_000_003 + number)
-        lacking = {
-            (sample.id, index): {"id": sample.id, "sample_index": index, "response": text, "finish_reason": reason} | made_by
-            for sample, pairs in zip(batch, generate_batch(*policy, batch, copies=copies, **sampling), strict=True)
-            for index, (text, reason) in enumerate(pairs)
-            if (sample.id, index) in missing
-        }
-        append_jsonl(out, lacking.values())
-        rows |= lacking
+    rows = {(row["id"], row.get("sample_index", 0)): row for row in written}
+    missing = {(s.id, i) for s in samples for i in range(copies)} - {
+        key for key in rows if rows[key].get("finish_reason") != "error"
+    }
+    again = missing & rows.keys()
+    with tqdm(total=len(missing), disable=None) as bar:
+        for answers in engine(samples, copies, missing, seed) if missing else ():
+            new = {a[:2]: {name: value for name, value in a._asdict().items() if value is not None} | made_by for a in answers}
+            append_jsonl(out, new.values())
+            rows |= new
+            bar.update(len(new))
+    if again:  # a second try stands below the first
+        write_jsonl(out, rows.values())
     return [rows[sample.id, index] for sample in samples for index in range(copies)]

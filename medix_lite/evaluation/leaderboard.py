@@ -2,10 +2,15 @@
 
 from pathlib import Path
 from typing import Any
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import numpy as np
 
-from ..files import InputError, read_json, read_table, render, write_json, write_text
+from ..files import InputError, file_name, json_line, read_json, read_table, render, write_aside, write_json, write_text
+from ..judging.servers import refuse_to_send
+from ..samples import Sample
+
+Rows = list[dict[str, Any]]
 
 
 def published() -> dict[str, dict[str, Any]]:
@@ -28,12 +33,37 @@ def _column(judge: str, scores: dict[str, Any], said: float | None = None) -> di
 
 def add_scores(folder: Path, model: str, scores: dict[str, Any]) -> Path:
     """Keep what `score_file` found as `folder/MODEL--JUDGE.json`, in place of what this model and judge had for the same tasks."""
-    name = "".join(letter if letter.isalnum() or letter in "-._" else "_" for letter in f"{model}--{scores['judge']}")
-    path = folder / f"{name}.json"
+    path = folder / f"{file_name(model)}--{file_name(scores['judge'])}.json"
     kept = read_json(path) if path.exists() else {"by_task": {}}
     by_task = kept["by_task"] | scores["by_task"]
     write_json(path, {"model": model, "judge": scores["judge"], "by_task": by_task})
     return path
+
+
+def zip_results(
+    model: str,
+    path: Path,
+    samples: list[Sample],
+    rows: list[dict[str, Any]],
+    verdicts: list[dict[str, Any]],
+    scores: dict[str, Any],
+) -> None:
+    """Write a zip file that holds `results/MODEL/` in MediX-R1's layout: `MODEL.jsonl` (responses with question and reference),
+    `MODEL_eval.jsonl` (verdicts) and `MODEL_score.txt`.
+
+    Raises:
+        InputError: text of a sample may not leave this machine; nothing is written.
+    """
+    refuse_to_send(samples, path.name)
+    name = file_name(model)
+    asked = [
+        {"question": s.question, "reference": s.reference, "task": s.source} | row for s, row in zip(samples, rows, strict=True)
+    ]
+    files = {f"{name}.jsonl": "".join(map(json_line, asked)), f"{name}_eval.jsonl": "".join(map(json_line, verdicts))}
+    files[f"{name}_score.txt"] = render("score.txt.j2", scores=scores, model=model)
+    with write_aside(path) as aside, ZipFile(aside, "w", ZIP_DEFLATED) as archive:
+        for file, text in files.items():
+            archive.writestr(f"results/{name}/{file}", text)
 
 
 def leaderboard(folder: Path) -> dict[str, Any]:

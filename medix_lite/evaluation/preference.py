@@ -40,8 +40,9 @@ def make_study(out: Path, a: Path, b: Path, samples: Path | None = None, n: int 
         raise InputError(f"{a} and {b} have the same name, or one is called tie; a study calls its models so, rename one")
     found = []
     for path in (a, b):
-        keys, questions, _ = join_responses(path, samples)
-        found.append(dict(zip(keys, zip(questions, (row["response"] for row in read_jsonl(path)), strict=True), strict=True)))
+        joined = join_responses(path, samples)
+        texts = [row["response"] for row in joined.rows]
+        found.append(dict(zip(joined.keys, zip(joined.samples, texts, strict=True), strict=True)))
     shared = [key for key in found[0] if key in found[1] and found[0][key][0].question == found[1][key][0].question]
     if not shared:
         raise InputError(f"{a} and {b} answer no question in common (id and sample_index)")

@@ -4,16 +4,18 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from ..curation.curate import kind_of
 from ..curation.splits import group_of
+from ..files import InputError
 from ..judging.verdicts import Verdict
 from ..responses import Response
 from ..rewards.signals import format_signal, modality_signal
 from ..samples import Sample
 from ..text import normalise
 from ..tiny_world.oracle import Truth, check_answer
-from .statistics import METRICS, bootstrap, paired_difference
+from .statistics import METRICS, bootstrap, gap, paired_difference
 
 Array = NDArray[np.float64]
 Stage = tuple[list[Sample], list[Response], list[Verdict]]
@@ -107,3 +109,35 @@ def headroom(base: Measured, trained: Measured) -> dict[str, Any]:
     closed = round(float(np.mean(after) - np.mean(before)) / gap, 3) if gap > 0 else None
     kept = paired_difference(after[committed], before[committed], groups)
     return {"closed": closed, "kept": kept, "vague": bootstrap(base.hedged, base.groups)}
+
+
+def slice_scores(samples: list[Sample], scores: ArrayLike, column: str) -> dict[str, dict[str, Any]]:
+    """Is anyone worse off? The score of each value of a column, and its gap to all other samples.
+
+    Args:
+        scores: one per sample, shape (n,); NaN and None are left out.
+        column: a field of the samples, also one of your own, a fact (`age`, `sex`, ...), or `kind` (of question).
+
+    Returns:
+        `{value: {"score": ..., "gap": ...}}`, each with n and interval; samples without the column are left out.
+
+    Raises:
+        InputError: no sample has the column.
+    """
+
+    def value_of(sample: Sample) -> Any:
+        return kind_of(sample) if column == "kind" else (sample.facts or {}).get(column, sample.model_dump().get(column))
+
+    values = [value_of(sample) for sample in samples]
+    here = np.array([value not in (None, "", []) for value in values])
+    if not here.any():
+        raise InputError(f"no sample has anything in the column {column!r}; slice by another one")
+    numbers, groups = np.asarray(scores, dtype=float)[here], [group_of(s) for s, kept in zip(samples, here, strict=True) if kept]
+    named = np.array([str(value) for value, kept in zip(values, here, strict=True) if kept])
+    return {
+        str(name): {
+            "score": bootstrap(np.where(named == name, numbers, np.nan), groups),
+            "gap": gap(numbers, named == name, groups),
+        }
+        for name in np.unique(named)
+    }

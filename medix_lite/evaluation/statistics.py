@@ -44,6 +44,39 @@ def bootstrap(values: Sequence[float | None] | NDArray[Any], clusters: list[str]
     return {"value": round(float(numbers.mean()), 4), "ci95": [round(float(low), 4), round(float(high), 4)], "n": int(numbers.size)}
 
 
+def gap(values: ArrayLike, inside: ArrayLike, clusters: list[str] | None = None, seed: int = 0) -> dict[str, Any]:
+    """Mean of a group's values minus that of all others', with its 95% bootstrap interval.
+
+    Args:
+        values: one number per question, shape (n,); NaN and None are left out.
+        inside: whether it belongs to the group, shape (n,).
+        clusters: as for `bootstrap`.
+
+    Returns:
+        as `bootstrap`, n being the group's; all None where one side is empty.
+    """
+    numbers, within = np.asarray(values, dtype=float), np.asarray(inside, dtype=bool)
+    sides = [within & ~np.isnan(numbers), ~within & ~np.isnan(numbers)]
+    if not all(side.any() for side in sides):
+        return {"value": None, "ci95": [None, None], "n": int(sides[0].sum())}
+    _, index = np.unique(np.arange(numbers.size) if clusters is None else np.asarray(clusters), return_inverse=True)
+    sums = [np.bincount(index[side], numbers[side], index.max() + 1) for side in sides]
+    counts = [np.bincount(index[side], minlength=index.max() + 1) for side in sides]
+    draws = np.random.default_rng(seed).multinomial(index.max() + 1, np.full(index.max() + 1, 1 / (index.max() + 1)), DRAWS)
+    with np.errstate(invalid="ignore"):  # a draw without anyone of the group says nothing
+        means = [draws @ total / (draws @ number) for total, number in zip(sums, counts, strict=True)]
+    low, high = np.nanpercentile(means[0] - means[1], [2.5, 97.5])
+    value = numbers[sides[0]].mean() - numbers[sides[1]].mean()
+    return {"value": round(float(value), 4), "ci95": [round(float(low), 4), round(float(high), 4)], "n": int(sides[0].sum())}
+
+
+def agreement(first: list[str], second: list[str]) -> float | None:
+    """Cohen's kappa of two raters' choices, in order; None where both always choose the same one."""
+    from sklearn.metrics import cohen_kappa_score
+
+    return round(float(cohen_kappa_score(first, second)), 4) if len({*first, *second}) > 1 else None
+
+
 def paired_difference(after: ArrayLike, before: ArrayLike, clusters: list[str] | None = None, seed: int = 0) -> dict[str, Any]:
     """Mean of `after - before`, question by question, with its paired bootstrap interval and `p`, from `sign_flip_test`."""
     differences = np.asarray(after, dtype=float) - np.asarray(before, dtype=float)

@@ -18,7 +18,7 @@ import numpy as np
 from ..files import InputError, complete_jsonl
 from ..responses import format_question
 from ..samples import Sample, content_id
-from .servers import Ask, Reply, check_server, is_loopback, openai_judge, server_url
+from .servers import Ask, Reply, check_server, is_loopback, openai_judge, parse_server, refuse_to_send
 from .templates import Template, parse_reply, render, strip_reasoning, template_of
 from .verdicts import Verdict, decide_by_rules
 
@@ -86,7 +86,7 @@ def _make_voters(name: str) -> list[Voter]:
     base, votes = re.fullmatch(r"(.*?)(?:\*(\d{1,2}))?", name, re.DOTALL).groups()  # type: ignore[union-attr]
     # One vote is the likeliest reply; several are drawn at temperature 1, each with its own seed.
     seeds: list[int | None] = [*range(int(votes))] if votes else [None]
-    server = re.fullmatch(r"openai:(?P<model>.+?)@(?P<url>https?://[^\s@]+)", base)
+    server = parse_server(base)
     if (base != "tiny" and server is None) or not 1 <= len(seeds) <= MOST_VOTES:
         # What follows an @ may be a password.
         raise InputError(f"unknown judge {name.partition('@')[0]!r}; use one of {JUDGE_NAMES}")
@@ -96,13 +96,18 @@ def _make_voters(name: str) -> list[Voter]:
 
         ask, judge_id = partial(local_replies, *load_judge()), f"tiny@{model_hash('tiny:judge')}"
         return [Voter(partial(ask, seed=s), judge_id + mark, compact=True) for s, mark in zip(seeds, marks, strict=True)]
-    model, url = server["model"], server_url(server["url"])
+    model, url = server
     judge_id, where = f"{base}#{check_server(url, model)}", {"served": True, "remote": not is_loopback(url)}
     return [Voter(openai_judge(model, url, seed=s), judge_id + mark, **where) for s, mark in zip(seeds, marks, strict=True)]
 
 
 def judge_answers(
-    judge: Judge, samples: Sequence[Sample], answers: Texts, template: Template | None = None, indices: Sequence[int] | None = None
+    judge: Judge,
+    samples: Sequence[Sample],
+    answers: Texts,
+    template: Template | None = None,
+    indices: Sequence[int] | None = None,
+    errors: Texts | None = None,
 ) -> list[Verdict]:
     """One verdict for each answer, in order.
 
@@ -115,18 +120,21 @@ def judge_answers(
         answers: final answers, None where there is none; reasoning in them is stripped unless the template judges it.
         template: binary or rubric; None is the one of each sample's kind, as in an evaluation.
         indices: the `sample_index` of each answer, 0 by default.
+        errors: why there is no response, for each one that never came; it is UNSCORED.
 
     Raises:
         InputError: a sample may not leave this machine and the judge would send it.
     """
-    kept = next((sample.id for sample in samples if sample.local_only), None)
-    if kept is not None and any(voter.remote for voter in judge.voters):
-        raise InputError(f"sample {kept!r} may not leave this machine (local_only); use a judge that runs here, not {judge.name!r}")
+    if any(voter.remote for voter in judge.voters):
+        refuse_to_send(samples, judge.name)
     asked = [template or template_of(sample) for sample in samples]
     verdicts: list[Verdict | None] = []
     open_: dict[Template, dict[tuple[str, ...], list[int]]] = {}
     for position, (sample, answer, own) in enumerate(zip(samples, answers, asked, strict=True)):
         text = (answer or "").strip() if own.reads_reasoning else strip_reasoning(answer or "")
+        if errors and (error := errors[position]):
+            verdicts.append(_model_verdict(sample, [Reply(None, error=f"there is no response: {error}")], own))
+            continue
         rules = judge.rules if text and own.kind == "binary" else None if text else decide_by_rules
         verdicts.append(rules(sample, text, own.id) if rules else None)
         if verdicts[-1] is None:
@@ -180,7 +188,13 @@ def _model_verdict(sample: Sample, replies: list[Reply], template: Template) -> 
 
 
 def judge_to_file(
-    path: Path, judge: Judge, samples: Sequence[Sample], answers: Texts, indices: Sequence[int], template: Template | None = None
+    path: Path,
+    judge: Judge,
+    samples: Sequence[Sample],
+    answers: Texts,
+    indices: Sequence[int],
+    template: Template | None = None,
+    errors: Texts | None = None,
 ) -> list[Verdict]:
     """Verdicts on answers, appended to a file as they come, so that a killed judging goes on.
 
@@ -190,15 +204,15 @@ def judge_to_file(
     Raises:
         InputError: the file holds something else; nothing in it is written over.
     """
-    columns: tuple[Sequence[Any], ...] = samples, answers, indices
+    columns: tuple[Sequence[Any], ...] = samples, answers, indices, errors or [None] * len(samples)
     keys = [
         content_id(judge.judge_id, (template or template_of(s)).id, s.id, str(i), format_question(s), *s.accepted(), str(answer))
         for s, answer, i in zip(samples, answers, indices, strict=True)
     ]
 
     def make(chunk: list[int]) -> list[dict[str, Any]]:
-        asked, given, numbers = ([column[i] for i in chunk] for column in columns)
-        return [verdict.model_dump() for verdict in judge_answers(judge, asked, given, template, numbers)]
+        asked, given, numbers, failed = ([column[i] for i in chunk] for column in columns)
+        return [verdict.model_dump() for verdict in judge_answers(judge, asked, given, template, numbers, failed)]
 
     return [Verdict.model_validate(row) for row in complete_jsonl(path, keys, make, "verdicts", "score")]
 

@@ -1,16 +1,16 @@
-"""Judges behind an OpenAI-compatible server. In: prompts. Out: replies, or the errors that stand for them."""
+"""OpenAI-compatible servers, and judges behind them. In: prompts. Out: replies, or the errors that stand for them."""
 
-import asyncio
 import ipaddress
 import math
 import os
 import re
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from ..files import InputError
+from ..samples import Sample
 from .templates import Template
 
 CONCURRENCY = 32  # requests in flight to a server
@@ -28,10 +28,17 @@ class Reply(NamedTuple):
 Ask = Callable[[list[str], Template], list[Reply]]
 
 
-def server_url(url: str) -> str:
-    """The URL of the API: `/v1` is added where only host and port are given."""
-    url = url.rstrip("/")
-    return url if re.search(r"//[^/]+/", url) else f"{url}/v1"
+def parse_server(name: str) -> tuple[str, str] | None:
+    """Model and URL of `openai:MODEL@URL`, None if the name is not of that form; `/v1` is added where only host and port are given.
+
+    >>> parse_server("openai:m@http://localhost:8000")
+    ('m', 'http://localhost:8000/v1')
+    """
+    named = re.fullmatch(r"openai:(.+?)@(https?://[^\s@]+)", name)
+    if named is None:
+        return None
+    model, url = named[1], named[2].rstrip("/")
+    return model, url if re.search(r"//[^/]+/", url) else f"{url}/v1"
 
 
 def is_loopback(url: str) -> bool:
@@ -53,8 +60,20 @@ def api_key(url: str) -> str:
     return os.environ.get("MEDIX_LITE_JUDGE_API_KEY") or (os.environ.get("OPENAI_API_KEY") if own_host else None) or "none"
 
 
+def refuse_to_send(samples: Iterable[Sample], who: str) -> None:
+    """Text under a data use agreement stays here.
+
+    Raises:
+        InputError: a sample is `local_only`.
+    """
+    if (kept := next((sample.id for sample in samples if sample.local_only), None)) is not None:
+        raise InputError(f"sample {kept!r} may not leave this machine (local_only); use what runs here, not {who!r}")
+
+
 def describe_error(error: BaseException) -> str:
     """Class and HTTP status; the server's own message may quote the key or the prompt."""
+    if isinstance(error, InputError):
+        return str(error)
     status = getattr(error, "status_code", None)
     return type(error).__name__ + (f" (HTTP {status})" if status else "")
 
@@ -79,62 +98,81 @@ def check_server(url: str, model: str, timeout: float = 10.0) -> str:
     return str(getattr(served[model], "root", None) or model)
 
 
-def openai_judge(
-    model: str, url: str, *, seed: int | None = None, timeout: float = 30.0, attempts: int = 4, longest_wait: float = 8.0
-) -> Ask:
-    """A function that asks an OpenAI-compatible server, `CONCURRENCY` requests at a time over kept connections.
+def ask_server(
+    url: str,
+    items: Sequence[Any],
+    request: Callable[[Any], dict[str, Any]],
+    *,
+    optional: dict[str, Any] | None = None,
+    timeout: float = 30.0,
+    attempts: int = 4,
+) -> Iterator[tuple[int, Any]]:
+    """Chat completions of a server, as they arrive: the place of the item and its completion, or the exception in its stead.
 
-    After `BROKEN` failures in a row the rest is not sent: each gets an error, and may be asked again later.
+    `CONCURRENCY` requests are in flight at a time over kept connections. After `BROKEN` failures in a row the rest is not sent.
+
+    Args:
+        request: gives what is asked for an item, arguments of `chat.completions.create`.
+        optional: further arguments, left out where the server refuses them.
+        timeout: seconds for one request.
+        attempts: tries in all, with growing pauses, for time-outs, dropped connections, HTTP 429 and 5xx.
+    """
+    import openai
+
+    failed = 0  # in a row
+
+    def one(place: int) -> tuple[int, Any]:
+        nonlocal failed
+        if failed >= BROKEN:
+            return place, InputError(f"not asked: {failed} requests in a row had failed")
+        asked = request(items[place])
+        try:
+            try:
+                completion = client.chat.completions.create(**asked, **(optional or {}))
+            except (openai.BadRequestError, openai.UnprocessableEntityError):
+                if not optional:
+                    raise
+                completion = client.chat.completions.create(**asked)
+        except Exception as error:  # one item's failure is that item's: the others keep their completions
+            failed += 1
+            return place, error
+        failed = 0
+        return place, completion
+
+    with (
+        openai.OpenAI(base_url=url, api_key=api_key(url), timeout=timeout, max_retries=attempts - 1) as client,
+        ThreadPoolExecutor(CONCURRENCY) as pool,
+    ):
+        try:
+            for done in as_completed([pool.submit(one, place) for place in range(len(items))]):
+                yield done.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def openai_judge(model: str, url: str, *, seed: int | None = None, **patience: Any) -> Ask:
+    """A function that asks a judge behind an OpenAI-compatible server.
 
     Args:
         seed: of sampling at temperature 1; None asks at temperature 0.
-        timeout: seconds for one request.
-        attempts: tries in all for time-outs, dropped connections, HTTP 429 and 5xx.
-        longest_wait: seconds of back-off between two tries, at most.
+        patience: `timeout` and `attempts` of `ask_server`.
     """
-    import openai
-    from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
-
-    retryable = (openai.APITimeoutError, openai.APIConnectionError, openai.RateLimitError, openai.InternalServerError)
-    wait = wait_random_exponential(0.5, max=longest_wait)
     sampling: dict[str, Any] = {"temperature": 0} if seed is None else {"temperature": 1, "seed": seed}
 
-    @retry(retry=retry_if_exception_type(retryable), stop=stop_after_attempt(attempts), wait=wait, reraise=True)
-    async def request(client: openai.AsyncOpenAI, prompt: str, options: dict[str, Any]) -> Reply:
-        asked: Any = {"model": model, "messages": [{"role": "user", "content": prompt}], "max_tokens": 8} | sampling | options
-        return _read_completion(await client.chat.completions.create(**asked))
-
-    async def every(prompts: list[str], template: Template) -> list[Reply]:
-        extras = {"extra_body": {"structured_outputs": {"choice": list(template.choices)}}, "logprobs": True}
-        gate, failed = asyncio.Semaphore(CONCURRENCY), 0  # failed: in a row
-
-        async def one(client: openai.AsyncOpenAI, prompt: str) -> Reply:
-            nonlocal failed
-            async with gate:
-                if failed >= BROKEN:
-                    return Reply(None, error=f"not asked: {failed} requests in a row had failed")
-                try:
-                    try:
-                        reply = await request(client, prompt, extras)
-                    except (openai.BadRequestError, openai.UnprocessableEntityError):
-                        reply = await request(client, prompt, {})  # a server that knows neither field
-                except Exception as error:  # one item's failure is that item's: the others keep their verdicts
-                    reply = Reply(None, error=describe_error(error))
-                failed = failed + 1 if reply.text is None else 0
-                return reply
-
-        async with openai.AsyncOpenAI(base_url=url, api_key=api_key(url), timeout=timeout, max_retries=0) as client:
-            return await asyncio.gather(*(one(client, prompt) for prompt in prompts))
+    def request(prompt: str) -> dict[str, Any]:
+        return {"model": model, "messages": [{"role": "user", "content": prompt}], "max_tokens": 8} | sampling
 
     def ask(prompts: list[str], template: Template) -> list[Reply]:
-        # A thread of its own, because a notebook already runs an event loop in this one.
-        with ThreadPoolExecutor(1) as pool:
-            return pool.submit(asyncio.run, every(prompts, template)).result()
+        optional = {"extra_body": {"structured_outputs": {"choice": list(template.choices)}}, "logprobs": True}
+        completions = dict(ask_server(url, prompts, request, optional=optional, **patience))
+        return [_read_completion(completions[place]) for place in range(len(prompts))]
 
     return ask
 
 
 def _read_completion(completion: Any) -> Reply:
+    if isinstance(completion, Exception):
+        return Reply(None, error=describe_error(completion))
     try:
         choice = completion.choices[0]
         text = choice.message.content

@@ -18,13 +18,12 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from vllm_server import serve
 
-from medix_lite.evaluation.generate import generate
 from medix_lite.judging.judges import judge_answers, make_judge
 from medix_lite.judging.templates import REWARD, render
-from medix_lite.models.load import TINY, load_policy, policy_revision
+from medix_lite.models.load import TINY
 from medix_lite.profiles import load_profile
 from medix_lite.responses import parse_response
-from medix_lite.runs import sampling_of
+from medix_lite.runs import ask_policy
 from medix_lite.tiny_world.questions import make_samples
 
 GROUPS, GROUP = 64, 8
@@ -33,8 +32,7 @@ GROUPS, GROUP = 64, 8
 def completions(folder: Path) -> tuple[list, list]:
     """Samples and answers of 64 groups of 8."""
     samples = make_samples(GROUPS, "train", 5, folder / "images")
-    how = {"model_name": "tiny", "revision": policy_revision("tiny:policy", None), "temperature": 1.0}
-    rows = generate(load_policy, samples, folder / "r.jsonl", copies=GROUP, **how, **sampling_of(load_profile("tiny-cpu")))
+    rows = ask_policy(load_profile("tiny-cpu"), samples, folder / "r.jsonl", copies=GROUP)
     by_id = {sample.id: sample for sample in samples}
     asked = [by_id[row["id"]] for row in rows]
     return asked, [parse_response(r["response"], has_image=s.has_image).answer or "" for s, r in zip(asked, rows, strict=True)]

@@ -1,0 +1,107 @@
+"""Who answers: a model in this process, vLLM in this process, or any OpenAI-compatible server. In: Samples. Out: responses."""
+
+import base64
+import io
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from ..judging.servers import ask_server, describe_error, is_loopback, refuse_to_send
+from ..samples import Sample, content_id
+from .generate import Answer, Engine, Key, chat_messages, generate_batch
+
+CHUNK = 256  # samples in one call of vLLM; what a kill can lose
+
+
+def local_engine(load: Callable[[], tuple[Any, Any]], *, batch_size: int = 64, **how: Any) -> Engine:
+    """A transformers model that answers in batches.
+
+    Batches are the same in every run, and each has its own seed, so a resumed run gives what an uninterrupted one would.
+
+    Args:
+        load: gives model and processor; called only if something is missing.
+        how: `temperature`, `max_new_tokens` and the other settings of `generate_batch`.
+    """
+
+    def answer(samples: list[Sample], copies: int, missing: set[Key], seed: int) -> Iterator[list[Answer]]:
+        import torch
+
+        policy = None
+        per_batch = max(1, batch_size // copies)
+        for number, start in enumerate(range(0, len(samples), per_batch)):
+            batch = samples[start : start + per_batch]
+            if not missing & {(sample.id, index) for sample in batch for index in range(copies)}:
+                continue
+            policy = policy or load()
+            torch.manual_seed(seed * 1_000_003 + number)
+            found = zip(batch, generate_batch(*policy, batch, copies=copies, **how), strict=True)
+            answers = [Answer(sample.id, index, *pair) for sample, pairs in found for index, pair in enumerate(pairs)]
+            yield [one for one in answers if one[:2] in missing]
+
+    return answer
+
+
+def served_engine(
+    model: str, url: str, *, max_new_tokens: int, temperature: float = 0, timeout: float = 300.0, **how: Any
+) -> Engine:
+    """A model behind an OpenAI-compatible server; each response has its own seed, and comes when it is ready.
+
+    Args:
+        timeout: seconds for one response.
+        how: as for `chat_messages`.
+    """
+
+    def answer(samples: list[Sample], copies: int, missing: set[Key], seed: int) -> Iterator[list[Answer]]:
+        if not is_loopback(url):
+            refuse_to_send(samples, url)
+        asked = [(sample, index) for sample in samples for index in range(copies) if (sample.id, index) in missing]
+
+        def request(place: tuple[Sample, int]) -> dict[str, Any]:
+            sampling = {"max_tokens": max_new_tokens, "temperature": temperature, "top_p": 1, "seed": seed_of(seed, *place)}
+            return {"model": model, "messages": served_messages(place[0], **how)} | sampling
+
+        for place, completion in ask_server(url, asked, request, timeout=timeout):
+            sample, index = asked[place]
+            try:
+                choice = completion.choices[0]
+                yield [Answer(sample.id, index, choice.message.content or "", choice.finish_reason)]
+            except (AttributeError, TypeError, IndexError):
+                failed = completion if isinstance(completion, Exception) else ValueError("no chat completion")
+                yield [Answer(sample.id, index, "", "error", describe_error(failed))]
+
+    return answer
+
+
+def vllm_engine(path: str, revision: str | None, dtype: str, *, max_new_tokens: int, temperature: float = 0, **how: Any) -> Engine:
+    """vLLM in this process, which needs no server; `path` is a folder or a Hub id, `how` as for `chat_messages`."""
+
+    def answer(samples: list[Sample], copies: int, missing: set[Key], seed: int) -> Iterator[list[Answer]]:
+        from vllm import LLM, SamplingParams  # slow to import, and not everywhere
+
+        llm = LLM(model=path, revision=revision, dtype=dtype, seed=seed)
+        asked = [(sample, index) for sample in samples for index in range(copies) if (sample.id, index) in missing]
+        for start in range(0, len(asked), CHUNK):
+            chunk = asked[start : start + CHUNK]
+            how_each = [
+                SamplingParams(max_tokens=max_new_tokens, temperature=temperature, seed=seed_of(seed, *place)) for place in chunk
+            ]
+            outputs = llm.chat([served_messages(sample, **how) for sample, _ in chunk], how_each, use_tqdm=False)
+            first = [output.outputs[0] for output in outputs]
+            yield [Answer(s.id, i, o.text, o.finish_reason) for (s, i), o in zip(chunk, first, strict=True)]
+
+    return answer
+
+
+def seed_of(seed: int, sample: Sample, index: int) -> int:
+    """The seed of one response, the same whatever else is asked with it."""
+    return int(content_id(str(seed), sample.id, str(index)), 16) % 2**31
+
+
+def served_messages(sample: Sample, **how: Any) -> list[dict[str, Any]]:
+    """`chat_messages` in the form that OpenAI's interface has: pictures as PNG, without loss, inside the message."""
+    messages = chat_messages(sample, **how)
+    for place, part in enumerate(messages[0]["content"]):
+        if part["type"] == "image":
+            part["image"].save(buffer := io.BytesIO(), "png")
+            url = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+            messages[0]["content"][place] = {"type": "image_url", "image_url": {"url": url}}
+    return messages
