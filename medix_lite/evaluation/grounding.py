@@ -1,0 +1,37 @@
+"""Does a policy look at the picture? In: Samples. Out: the same questions with a blank picture or another question's."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from ..files import write_aside
+from ..samples import Sample, open_image
+
+GREY = (128, 128, 128)
+
+
+def without_sight(samples: list[Sample], how: str, folder: Path, seed: int = 0) -> list[Sample]:
+    """Questions whose pictures say nothing; who answers them as well as before did not look.
+
+    Args:
+        samples: questions with a picture.
+        how: `blank` (grey, of the same size) or `shuffled` (another question's picture, of the same modality where possible).
+        folder: for the blank pictures.
+    """
+    order = sorted(np.random.default_rng(seed).permutation(len(samples)).tolist(), key=lambda place: str(samples[place].modality))
+    others = dict(zip(order, [*order[1:], *order[:1]], strict=True))
+    seen = [
+        samples[others[place]].images if how == "shuffled" else [_blank(path, folder) for path in sample.images]
+        for place, sample in enumerate(samples)
+    ]
+    return [sample.model_copy(update={"images": images}) for sample, images in zip(samples, seen, strict=True)]
+
+
+def _blank(path: str, folder: Path) -> str:
+    size = open_image(path).size
+    blank = folder / f"blank-{size[0]}x{size[1]}.png"
+    if not blank.exists():
+        with write_aside(blank) as aside:
+            Image.new("RGB", size, GREY).save(aside, "png")
+    return str(blank)
