@@ -138,21 +138,21 @@ def train(
 @app.command()
 def task(
     names: Annotated[
-        list[str], typer.Argument(help="Names, all, llm, vlm, or YAML files of your own; nothing: a list.", default_factory=list)
+        list[str], typer.Argument(help="Names, all, llm, vlm, more, or YAML files; nothing: a list.", default_factory=list)
     ],
     out: Annotated[Path, typer.Option(help="Folder; each task gets one in it.")] = Path("tasks"),
-    path: Annotated[Path | None, typer.Option(help="Its rows on this machine; one task only.")] = None,
+    path: Annotated[Path | None, typer.Option(help="Its rows (or its source's folder) on this machine; one task only.")] = None,
     revision: Annotated[str | None, typer.Option(help="Commit of its data set on the Hub; one task only.")] = None,
 ) -> None:
     """Write benchmarks as samples files, with what trivial answers score on each."""
     from .evaluation.tasks import find_tasks, trivial_answers, write_task
 
-    found = find_tasks(names or ["all"])
+    found = find_tasks(names or ["all", "more"])
     if (path or revision) and len(found) > 1:
         raise InputError("--path and --revision are for one task")
     for each in found:
         if not names:
-            typer.echo(f"{each.name}: {each.group}, {each.template}, {each.hub}, licence {each.licence}")
+            typer.echo(f"{each.name}: {each.group}, {each.template}, {each.hub or each.source}, licence {each.licence}")
             continue
         samples = write_task(each, out / each.name, path, revision)
         trivial = ", ".join(f"{name} {share}" for name, share in trivial_answers(samples).items())

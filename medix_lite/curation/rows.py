@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-import yaml
+from yaml import YAMLError
 
 from ..files import InputError
 
@@ -38,5 +38,5 @@ def as_input_error(what: str) -> Iterator[None]:
     """Turn what a malformed file makes its parser raise into an `InputError` that names it."""
     try:
         yield
-    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, RuntimeError, csv.Error, yaml.YAMLError) as error:
+    except (OSError, ValueError, LookupError, TypeError, SyntaxError, AttributeError, RuntimeError, csv.Error, YAMLError) as error:
         raise InputError(f"cannot read {what}: {type(error).__name__}: {' '.join(str(error).split())}") from error

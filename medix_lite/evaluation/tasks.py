@@ -1,6 +1,7 @@
 """Evaluation tasks. In: `data/tasks.yaml` or a task of your own, and its rows. Out: Samples, and what trivial answers score."""
 
 import csv
+from ast import literal_eval
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -11,18 +12,20 @@ from pydantic import Field
 
 from ..curation.mcq import Choice, read_choices
 from ..curation.rows import as_input_error
-from ..files import InputError, read_jsonl, read_table, write_aside
+from ..files import InputError, read_jsonl, read_table, sha256_of, write_aside
 from ..profiles import Strict
-from ..samples import OPTION_LABELS, Sample, content_id, open_image, validated, write_samples
+from ..samples import OPTION_LABELS, Sample, content_id, open_image, read_samples, validated, write_samples
 
 
 class Task(Strict):
     """Where a task's questions are and how to read them; the fields are explained in `data/tasks.yaml`."""
 
     name: str
-    group: Literal["llm", "vlm"]
+    group: Literal["llm", "vlm", "mmmu-medical", "more"]
     template: Literal["base", "mimic"] = "base"
     hub: str | None = None
+    source: str | None = None
+    n: int = Field(1200, gt=0)
     subset: str | None = None
     split: str = "test"
     revision: str | None = None
@@ -30,7 +33,7 @@ class Task(Strict):
     options: str | list[str] | None = None
     answer: str = "answer"
     answer_is: Literal["text", "letter", "index"] = "text"
-    image: str | None = None
+    image: str | list[str] | None = None
     keep: dict[str, str] = Field(default_factory=dict)
     licence: str
     local_only: bool = False
@@ -38,7 +41,7 @@ class Task(Strict):
 
 
 def find_tasks(names: Iterable[str]) -> list[Task]:
-    """Tasks by name, by group (`all`, `llm`, `vlm`) or by the path of a YAML file; any case.
+    """Tasks by name, by group or by the path of a YAML file; any case. `all` is the 17 benchmarks, `more` what stands beside them.
 
     Raises:
         InputError: there is no such task, or a file is not one.
@@ -49,9 +52,10 @@ def find_tasks(names: Iterable[str]) -> list[Task]:
             with as_input_error(wanted):
                 rows = {Path(wanted).stem: dict(yaml.safe_load(Path(wanted).read_text(encoding="utf-8")))}
         else:
-            rows = {name: row for name, row in known.items() if wanted.lower() in ("all", row["group"], name.lower())}
+            groups = {"all": ("llm", "vlm"), "more": ("mmmu-medical", "more")}.get(wanted.lower(), (wanted.lower(),))
+            rows = {name: row for name, row in known.items() if row["group"] in groups or name.lower() in groups}
         if not rows:
-            raise InputError(f"unknown task {wanted!r}; use all, llm, vlm, a YAML file or one of {', '.join(known)}")
+            raise InputError(f"unknown task {wanted!r}; use all, llm, vlm, more, a YAML file or one of {', '.join(known)}")
         found |= {name: validated(Task, {"name": name} | row, f"task {wanted}") for name, row in rows.items()}
     return list(found.values())
 
@@ -59,20 +63,20 @@ def find_tasks(names: Iterable[str]) -> list[Task]:
 def write_task(task: Task, out: Path, path: Path | None = None, revision: str | None = None) -> list[Sample]:
     """Write `out/samples.jsonl`, with pictures beside it byte for byte as they came, and return its samples.
 
-    An id is the hash of question, options, reference and picture, so that it stays when rows move; a repeated row gets its number.
+    An id is the hash of question, options, reference and pictures, so that it stays when rows move; a repeated row gets its number.
 
     Args:
         path: rows on this machine, in the columns of the Hub's table (Parquet, CSV, JSONL) or, where the task says so, as the
-            benchmark's own file; None reads the Hub.
+            benchmark's own file, or the folder of the task's source; None reads the Hub, or a source that needs no folder.
         revision: commit of the Hub's data set, where the task pins none.
 
     Raises:
         InputError: no rows, no revision, a column is missing, or a row cannot be read.
     """
     samples, seen = list[Sample](), Counter[str]()
-    for where, row in _rows(task, path, revision):
+    for where, row in _curated(task, out, path) if task.source else _rows(task, path, revision):
         with as_input_error(where):
-            sample = _sample(task, row, where, out, path)
+            sample = row if isinstance(row, Sample) else _sample(task, row, where, out, path)
         seen[sample.id] += 1
         samples.append(sample if seen[sample.id] == 1 else sample.model_copy(update={"id": f"{sample.id}-{seen[sample.id]}"}))
     if not samples:
@@ -92,6 +96,18 @@ def trivial_answers(samples: list[Sample]) -> dict[str, float]:
     return {name: round(share, 4) for name, share in found.items()}
 
 
+def _curated(task: Task, out: Path, path: Path | None) -> Iterator[tuple[str, Sample]]:
+    """The test split of a source, checked as a run's is; with the same seed and number they ask the same."""
+    from ..curation.curate import curate
+
+    spec = f"{task.source}:{path}" if path else str(task.source)
+    curate(spec, out / "curation", sizes={"test": task.n}, seed=0, image_size=None)
+    for sample in read_samples(out / "curation" / "samples_test.jsonl"):
+        name = content_id(sample.question, *(sample.options or ()), sample.reference, *map(sha256_of, sample.images))
+        marks = {"graded": sample.graded or task.template == "mimic", "local_only": sample.local_only or task.local_only}
+        yield spec, sample.model_copy(update={"id": name, "source": task.name} | marks)
+
+
 def _rows(task: Task, path: Path | None, revision: str | None) -> Iterator[tuple[str, Any]]:
     """Where each row stands, and its fields in the Hub's columns, or a `Choice` from a benchmark's own file."""
     if path and not path.exists():
@@ -102,8 +118,7 @@ def _rows(task: Task, path: Path | None, revision: str | None) -> Iterator[tuple
     where = str(path) if path else f"hub:{task.hub}@{task.revision or revision}"
     with as_input_error(where):
         for number, row in enumerate(_table(task, path, revision), start=1):
-            wanted = [task.question, task.answer, *([task.image] if task.image else []), *task.keep]
-            wanted += [task.options] if isinstance(task.options, str) else task.options or []
+            wanted = [task.question, task.answer, *_listed(task.image), *_listed(task.options), *task.keep]
             if missing := [column for column in wanted if column not in row]:
                 raise InputError(f"task {task.name}: {where} has no column {missing[0]!r}; it has {', '.join(row)}")
             if all(row[column] == value for column, value in task.keep.items()):
@@ -148,6 +163,7 @@ def _sample(task: Task, row: Any, where: str, out: Path, path: Path | None) -> S
     else:
         columns = task.options or []
         options = [row[column] for column in columns] if isinstance(columns, list) else row[columns]
+        options = literal_eval(options) if isinstance(options, str) else options  # MMMU writes its lists as Python does
         options = list(options.values()) if isinstance(options, dict) else list(options) or None
         question, answer = row[task.question], row[task.answer]
         if options and task.answer_is != "text":
@@ -155,15 +171,18 @@ def _sample(task: Task, row: Any, where: str, out: Path, path: Path | None) -> S
         reference = ("no", "yes")[answer] if isinstance(answer, bool) else answer  # what YAML and JSON make of a word
     if not all(isinstance(text, str) and text.strip() for text in (question, reference)):
         raise InputError(f"{where}: question and answer must be texts")
-    picture = _picture(row[task.image], where, path) if task.image else None
-    name = content_id(question, *(options or ()), reference, picture.hex() if picture else "")
-    images = []
-    if picture:
-        images = [str(out.resolve() / "pictures" / f"{name}.{_suffix(picture)}")]
-        with write_aside(images[0]) as part:
+    pictures = [_picture(row[name], where, path) for n, name in enumerate(_listed(task.image)) if row[name] or n == 0]
+    images = [str(out.resolve() / "pictures" / f"{content_id(picture.hex())}.{_suffix(picture)}") for picture in pictures]
+    for image, picture in zip(images, pictures, strict=True):
+        with write_aside(image) as part:
             part.write_bytes(picture)
+    name = content_id(question, *(options or ()), reference, *([picture.hex() for picture in pictures] or [""]))
     how: dict[str, Any] = {"graded": task.template == "mimic", "local_only": task.local_only}
     return Sample(id=name, question=question, reference=reference, source=task.name, options=options, images=images, **how)
+
+
+def _listed(columns: str | list[str] | None) -> list[str]:
+    return [columns] if isinstance(columns, str) else columns or []
 
 
 def _picture(value: Any, where: str, path: Path | None) -> bytes:
