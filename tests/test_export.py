@@ -1,17 +1,15 @@
 """What an exported model is: the same answers from PEFT and from the merged weights, and a card that tells what was measured."""
 
 import pytest
-from openai import OpenAI
 from test_cli import assert_one_clear_line, medix
 from vllm_server import SERVED_NAME, require_vllm, serve
 
 from medix_lite import runs
 from medix_lite.evaluation.generate import generate_batch
-from medix_lite.figures import data_url
 from medix_lite.files import REPOSITORY, InputError, write_json
 from medix_lite.models.export import export_run
 from medix_lite.models.load import load_policy
-from medix_lite.responses import build_prompt
+from medix_lite.profiles import load_profile
 
 SETTINGS = "training.steps=3,training.learning_rate=0.01,data.train=32,data.probe=8,data.test=16"
 
@@ -57,24 +55,21 @@ def test_adapter_and_merged_weights_answer_alike(run, tmp_path):
 
 @pytest.mark.slow
 def test_merged_weights_answer_alike_in_vllm(run, tmp_path):
+    """In this process, and behind a server."""
     require_vllm()
     export_run(run.folder, tmp_path / "exported")
-    ours = answers(run, *load_policy(str(tmp_path / "exported" / "merged")))
-    samples, p = runs.curated(run)["test"], run.profile
+    merged = str(tmp_path / "exported" / "merged")
+    ours, samples = answers(run, *load_policy(merged)), runs.curated(run)["test"]
     assert {sample.has_image for sample in samples} == {True, False}
+    profile = load_profile(str(run.folder / "profile.yaml"), {"policy.path": merged})
 
-    def message(sample):
-        pictures = [{"type": "image_url", "image_url": {"url": data_url(path)}} for path in sample.images]
-        text = {"type": "text", "text": build_prompt(sample, p.prompt_style, p.max_prompt_chars)}
-        return {"role": "user", "content": [*pictures, text]}
+    def said(engine):
+        rows = runs.ask_policy(profile, samples, tmp_path / f"{engine[:4]}.jsonl", engine=engine)
+        return [row["response"] for row in rows]
 
+    assert said("vllm") == ours
     with serve(tmp_path / "exported" / "merged", tmp_path / "server.log") as url:
-        client = OpenAI(base_url=url, api_key="none", max_retries=0, timeout=120)
-        asked = {"model": SERVED_NAME, "temperature": 0, "max_tokens": p.max_new_tokens}
-        theirs = [
-            client.chat.completions.create(messages=[message(sample)], **asked).choices[0].message.content for sample in samples
-        ]
-    assert theirs == ours
+        assert said(f"openai:{SERVED_NAME}@{url}") == ours
 
 
 @pytest.mark.slow

@@ -69,13 +69,21 @@ def served_engine(
     return answer
 
 
-def vllm_engine(path: str, revision: str | None, dtype: str, *, max_new_tokens: int, temperature: float = 0, **how: Any) -> Engine:
-    """vLLM in this process, which needs no server; `path` is a folder or a Hub id, `how` as for `chat_messages`."""
+def vllm_engine(
+    path: str, revision: str | None, dtype: str, device: str, *, max_new_tokens: int, temperature: float = 0, **how: Any
+) -> Engine:
+    """vLLM in this process, which needs no server.
+
+    Args:
+        path: folder or Hub id, with `revision` and `dtype` of the weights.
+        device: on `cpu` nothing is compiled, which would take longer than it saves.
+        how: as for `chat_messages`.
+    """
 
     def answer(samples: list[Sample], copies: int, missing: set[Key], seed: int) -> Iterator[list[Answer]]:
         from vllm import LLM, SamplingParams  # slow to import, and not everywhere
 
-        llm = LLM(model=path, revision=revision, dtype=dtype, seed=seed)
+        llm = LLM(model=path, revision=revision, dtype=dtype, seed=seed, enforce_eager=device == "cpu")
         asked = [(sample, index) for sample in samples for index in range(copies) if (sample.id, index) in missing]
         for start in range(0, len(asked), CHUNK):
             chunk = asked[start : start + CHUNK]

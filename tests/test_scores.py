@@ -1,0 +1,152 @@
+"""What `score` says beside the accuracy: slices, several judges, another model, labels by people, and the zip file."""
+
+import json
+from zipfile import ZipFile
+
+import numpy as np
+import pytest
+from test_cli import assert_one_clear_line, medix
+
+from medix_lite.evaluation.files import score_file
+from medix_lite.evaluation.grounding import without_sight
+from medix_lite.evaluation.score import slice_scores
+from medix_lite.evaluation.statistics import agreement, gap
+from medix_lite.files import InputError, read_jsonl, write_jsonl
+from medix_lite.judging.judges import make_judge
+from medix_lite.samples import Sample, open_image
+from medix_lite.tiny_world.questions import make_samples
+
+RULES = make_judge("rules")
+
+
+def rows(n, right, **fields):
+    """n rows of a responses file; `right` says which answer rightly, the rest name the other side."""
+    asked = {"question": "Which side?", "reference": "left", "source": "sides"} | fields
+    return [
+        {"id": f"q{i}", "response": f"<think>x</think><answer>{'left' if right(i) else 'right'}</answer>", "group": f"p{i}"} | asked
+        for i in range(n)
+    ]
+
+
+@pytest.fixture
+def file(tmp_path):
+    def write(name, some):
+        write_jsonl(tmp_path / name, some)
+        return tmp_path / name
+
+    return write
+
+
+def test_a_slice_that_is_worse_off_is_found():
+    """Children are rare, and the policy is wrong more often about them: the gap's interval says so; that of the sexes does not."""
+    rng = np.random.default_rng(1)
+    samples, scores = [], []
+    for i in range(1200):
+        facts = {"age": "child" if rng.random() < 0.08 else "adult", "sex": str(rng.choice(["female", "male"]))}
+        samples.append(Sample(id=str(i), question="What?", reference="x", group=str(i // 2), facts=facts))
+        scores.append(float(rng.random() < (0.5 if facts["age"] == "child" else 0.8)))
+    ages = slice_scores(samples, scores, "age")
+    children = [score for sample, score in zip(samples, scores, strict=True) if sample.facts["age"] == "child"]
+    assert ages["child"]["score"]["n"] == ages["child"]["gap"]["n"] == len(children)
+    assert ages["child"]["score"]["value"] == pytest.approx(np.mean(children), abs=1e-4)
+    assert ages["child"]["gap"]["ci95"][1] < 0 < ages["adult"]["gap"]["ci95"][0]
+    assert ages["child"]["gap"]["value"] == -ages["adult"]["gap"]["value"]
+    low, high = slice_scores(samples, scores, "sex")["female"]["gap"]["ci95"]
+    assert low < 0 < high
+    with pytest.raises(InputError, match="no sample has anything in the column 'hospital'"):
+        slice_scores(samples, scores, "hospital")
+
+
+@pytest.mark.slow
+def test_intervals_of_gaps_hold_the_truth_in_95_of_100():
+    held = []
+    for seed in range(400):
+        rng = np.random.default_rng(seed)
+        inside = rng.random(400) < 0.2
+        patients = np.repeat(np.arange(200), 2)
+        common = rng.normal(0, 0.1, 200)[patients]
+        values = np.where(inside, 0.6, 0.7) + common + rng.normal(0, 0.3, 400)
+        low, high = gap(values, inside, [str(p) for p in patients], seed=seed)["ci95"]
+        held.append(low <= -0.1 <= high)
+    print(f"{np.mean(held):.3f}")
+    assert 0.93 <= np.mean(held) <= 0.97
+
+
+def test_gaps_by_hand():
+    assert gap([1, 1, 0, 0], [True, True, False, False])["value"] == 1
+    assert gap([1, 0, None, np.nan], [True, False, True, False]) | {"ci95": None} == {"value": 1.0, "ci95": None, "n": 1}
+    assert gap([1.0, 0.0], [True, True]) == {"value": None, "ci95": [None, None], "n": 2}
+
+
+def test_another_model_and_several_judges(file, tmp_path):
+    mine, theirs = file("mine.jsonl", rows(40, lambda i: i % 4)), file("theirs.jsonl", rows(30, lambda i: i % 2))
+    scores = score_file(mine, None, RULES, make_judge("model-only:tiny"), against=theirs, verdicts=tmp_path / "verdicts")
+    assert scores["gain"]["n"] == 30
+    assert scores["gain"]["value"] == pytest.approx(np.mean([bool(i % 4) - bool(i % 2) for i in range(30)]), abs=1e-4)
+    assert scores["gain"]["p"] < 0.05
+    ((other, beside),) = scores["other_judges"].items()
+    assert other.startswith("tiny@")
+    assert beside["accuracy"]["n"] == 40
+    assert -1 <= beside["kappa"] <= 1
+    names = sorted(path.name for path in (tmp_path / "verdicts").iterdir())
+    assert [name.partition("--")[2][:5] for name in names] == ["rules", "tiny_"]
+    assert all(len(read_jsonl(tmp_path / "verdicts" / name)) == 40 for name in names)
+    assert score_file(mine, None, RULES, verdicts=tmp_path / "verdicts")["accuracy"] == scores["accuracy"]
+    with pytest.raises(InputError, match="no scored answer in common"):
+        score_file(mine, None, RULES, against=file("far.jsonl", [row | {"id": f"x{row['id']}"} for row in rows(3, bool)]))
+
+
+def test_agreement_by_hand():
+    assert agreement(["YES", "NO", "YES", "NO"], ["YES", "NO", "NO", "NO"]) == 0.5
+    assert agreement(["YES"] * 3, ["YES"] * 3) is None
+
+
+def test_labels_by_people_put_a_judge_right(file):
+    """The judge takes every answer for right; people who read 60 of 400 say that a fifth of them are not."""
+    mine = file("mine.jsonl", rows(400, lambda i: True))
+    labels = [{"id": f"q{i}", "label": i % 5 != 0} for i in range(60)]
+    corrected = score_file(mine, None, RULES, labels=file("labels.jsonl", labels))["corrected"]
+    assert (corrected["value"], corrected["n"], corrected["labelled"]) == (0.8, 340, 60)
+    assert corrected["ci95"][0] > 0.65
+    for bad in ([{"id": "q1", "label": 1}], [{"id": f"q{i}", "label": "good"} for i in range(9)]):
+        with pytest.raises(InputError, match=r"labels\.jsonl: .*each row needs id, sample_index and a label"):
+            score_file(mine, None, RULES, labels=file("labels.jsonl", bad))
+
+
+def test_the_command_scores_slices_and_zips(file, tmp_path):
+    mine = file("mine.jsonl", rows(8, lambda i: i < 6, modality="CT_SCAN"))
+    command = ["score", "--responses", str(mine), "--judge", "rules", "--slice", "modality", "--zip", str(tmp_path / "r.zip")]
+    result = medix(*command, "--model", "my model/1", "--out", str(tmp_path / "s.json"))
+    assert result.returncode == 0, result.stderr
+    scores = json.loads((tmp_path / "s.json").read_text())
+    assert scores["slices"]["modality"]["CT_SCAN"]["score"]["value"] == 0.75
+    with ZipFile(tmp_path / "r.zip") as archive:
+        texts = {name: archive.read(name).decode() for name in archive.namelist()}
+    folder = "results/my_model_1/my_model_1"
+    assert set(texts) == {f"{folder}.jsonl", f"{folder}_eval.jsonl", f"{folder}_score.txt"}
+    first, verdict = (json.loads(texts[f"{folder}{end}"].splitlines()[0]) for end in (".jsonl", "_eval.jsonl"))
+    assert (first["id"], first["reference"], verdict["verdict"]) == ("q0", "left", "YES")
+    assert "sides: 0.75 [" in texts[f"{folder}_score.txt"]
+    assert "judge rules-" in texts[f"{folder}_score.txt"]
+    assert_one_clear_line(medix(*command), "exists already")
+
+
+def test_text_that_may_not_be_shared_is_not_zipped(file, tmp_path):
+    mine = file("mine.jsonl", [*rows(2, bool), *({**row, "id": f"m{row['id']}"} for row in rows(1, bool, local_only=True))])
+    result = medix("score", "--responses", str(mine), "--judge", "rules", "--zip", str(tmp_path / "r.zip"))
+    assert_one_clear_line(result, "'mq0' may not leave this machine")
+    assert not (tmp_path / "r.zip").exists()
+
+
+def test_pictures_that_say_nothing(tmp_path):
+    samples = [s for s in make_samples(60, "test", 5, tmp_path / "images") if s.images]
+    blank, shuffled = (without_sight(samples, how, tmp_path / "blank") for how in ("blank", "shuffled"))
+    for sample, grey in zip(samples, blank, strict=True):
+        picture = open_image(grey.images[0])
+        assert picture.size == open_image(sample.images[0]).size
+        assert len(set(picture.getdata())) == 1
+        assert grey.model_copy(update={"images": sample.images}) == sample
+    assert sorted(s.images[0] for s in shuffled) == sorted(s.images[0] for s in samples)
+    assert all(a.images != b.images for a, b in zip(samples, shuffled, strict=True))
+    of = {s.images[0]: s.modality for s in samples}
+    assert np.mean([of[s.images[0]] == s.modality for s in shuffled]) > 0.6
