@@ -1,5 +1,6 @@
 """Who answers: a model in this process, vLLM in this process, or any OpenAI-compatible server. In: Samples. Out: responses."""
 
+import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -81,6 +82,8 @@ def vllm_engine(
     """
 
     def answer(samples: list[Sample], copies: int, missing: set[Key], seed: int) -> Iterator[list[Answer]]:
+        if device == "cpu":
+            os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")  # GiB; it would ask for nearly all of the memory
         from vllm import LLM, SamplingParams  # slow to import, and not everywhere
 
         llm = LLM(model=path, revision=revision, dtype=dtype, seed=seed, enforce_eager=device == "cpu")
