@@ -1,6 +1,7 @@
 """Blind preference: sides that hide the models, ratings that last, and shares that follow from them."""
 
 import json
+import time
 
 import numpy as np
 import pytest
@@ -137,12 +138,18 @@ def test_the_widget_keeps_each_rating_and_goes_on_after_a_reload(study):
     reason.value = "clearer"
     buttons.children[0].click()
     buttons.children[1].click()
+    assert "1 of 30" in head.value, "the second click of a double-click rates nothing"
+    time.sleep(0.6)
+    buttons.children[1].click()
     with (study / "ratings_ann.jsonl").open("a") as handle:
         handle.write('{"id": "torn')
     head, _, _, _, buttons = preference_widget(study, "ann").children
     assert "2 of 30" in head.value
-    for _ in range(28):
-        buttons.children[2].click()
+    buttons.children[2].click()
+    for pair in ids[3:29]:
+        rate(study, "ann", pair, "right")
+    head, _, _, _, buttons = preference_widget(study, "ann").children
+    buttons.children[2].click()
     assert "30 of 30" in head.value
     assert all(button.disabled for button in buttons.children)
     assert list(ratings_of(study, "ann").items()) == list(zip(ids, ["left", "tie", *["right"] * 28], strict=True))

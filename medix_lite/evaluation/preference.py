@@ -9,6 +9,7 @@ import re
 from html import escape
 from itertools import combinations
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -130,7 +131,10 @@ def _kappa(raters: list[dict[str, str]]) -> float | None:
 
 
 def preference_widget(study: Path, rater: str) -> Any:
-    """Buttons to rate a study's pairs in a notebook, one after the other; a rating is kept at once, and a reload goes on."""
+    """Buttons to rate a study's pairs in a notebook, one after the other; a rating is kept at once, and a reload goes on.
+
+    A click within half a second of the last one is the rest of a double-click, on a pair that nobody has read: it rates nothing.
+    """
     import ipywidgets
 
     pairs = read_jsonl(study / "pairs.jsonl")
@@ -139,6 +143,7 @@ def preference_widget(study: Path, rater: str) -> Any:
     pictures, reason = ipywidgets.HBox(), ipywidgets.Text(placeholder="why? (may stay empty)")
     buttons = [ipywidgets.Button(description=text) for text in ("left is better", "no difference", "right is better")]
     shown: dict[str, Any] = {}
+    clicked = 0.0  # s
 
     def show() -> None:
         nonlocal shown
@@ -147,15 +152,18 @@ def preference_widget(study: Path, rater: str) -> Any:
         shown = next((pair for pair in pairs if pair["id"] not in rated), done)
         text = f"{len(rated)} of {len(pairs)} rated\n\n{shown['question']}\n\nReference: {shown['reference']}"
         for widget, content in ((head, text), (left, shown["left"]), (right, shown["right"])):
-            widget.value = f"<div style='white-space: pre-wrap'>{escape(content)}</div>"
+            widget.value = f"<div style='white-space: pre-wrap; line-height: 1.4'>{escape(content)}</div>"
         for button in buttons:
             button.disabled = shown is done
         pictures.children = [ipywidgets.Image(value=Path(path).read_bytes(), width=256) for path in shown["images"]]
         reason.value = ""
 
     def choose(button: Any) -> None:
-        rate(study, rater, shown["id"], CHOICES[buttons.index(button)], reason.value)
-        show()
+        nonlocal clicked
+        if monotonic() - clicked > 0.5:
+            rate(study, rater, shown["id"], CHOICES[buttons.index(button)], reason.value)
+            show()
+        clicked = monotonic()
 
     for button in buttons:
         button.on_click(choose)
