@@ -192,7 +192,10 @@ def judge(
     judge: OneJudge = "tiny",
     template: Annotated[str, typer.Option(help="base, reward (YES or NO), mimic, reasoning (0 to 5); empty: by sample.")] = "",
 ) -> None:
-    """Judge the answers of a responses file against their references; goes on where an earlier call stopped."""
+    """Judge the answers of a responses file against their references; goes on where an earlier call stopped.
+
+    Exit status 1 if asking a model failed for some of them: these stay UNSCORED, and the next call asks them again.
+    """
     from .evaluation.files import join_responses
     from .judging.judges import judge_to_file, make_judge
     from .judging.templates import TEMPLATES, reasoning_and_answer
@@ -204,6 +207,9 @@ def judge(
     answers = [reasoning_and_answer(r) if asked and asked.reads_reasoning else r.answer for r in parsed]
     verdicts = judge_to_file(out, make_judge(judge), questions, answers, [index for _, index in keys], asked)
     typer.echo(f"{out}: {len(verdicts)} verdicts, {sum(v.score is None for v in verdicts)} unscored")
+    if failed := [v for v in verdicts if v.error and not v.error.startswith(("no rule decides", "no majority"))]:
+        what = f"{len(failed)} of {len(verdicts)} ended with an error, the first is {failed[0].id!r}: {failed[0].error}"
+        sys.exit(f"medix-lite: {what}; run the same command again to ask only these")
 
 
 @app.command("audit-judge")

@@ -109,4 +109,5 @@ def generate(
         }
         append_jsonl(out, lacking.values())
         rows |= lacking
+    append_jsonl(out, [])  # a kill may have left the last row without its newline
     return [rows[sample.id, index] for sample in samples for index in range(copies)]

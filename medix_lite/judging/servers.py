@@ -53,6 +53,13 @@ def api_key(url: str) -> str:
     return os.environ.get("MEDIX_LITE_JUDGE_API_KEY") or (os.environ.get("OPENAI_API_KEY") if own_host else None) or "none"
 
 
+def _connection(url: str, timeout: float, http_client: Callable[..., Any]) -> dict[str, Any]:
+    """Options of a client. A judge on this machine gets its texts through no proxy, and no redirect carries them away."""
+    remote = not is_loopback(url)
+    http = http_client(timeout=timeout, trust_env=remote, follow_redirects=remote)
+    return {"base_url": url, "api_key": api_key(url), "timeout": timeout, "http_client": http}
+
+
 def describe_error(error: BaseException) -> str:
     """Class and HTTP status; the server's own message may quote the key or the prompt."""
     status = getattr(error, "status_code", None)
@@ -65,10 +72,10 @@ def check_server(url: str, model: str, timeout: float = 10.0) -> str:
     Raises:
         InputError: the server does not answer, refuses the key, or does not list the model.
     """
-    from openai import OpenAI
+    from openai import DefaultHttpxClient, OpenAI
 
     try:
-        with OpenAI(base_url=url, api_key=api_key(url), timeout=timeout, max_retries=1) as client:
+        with OpenAI(**_connection(url, timeout, DefaultHttpxClient), max_retries=1) as client:
             served = {entry.id: entry for entry in client.models.list()}
     except Exception as error:  # whatever stands there instead of a model server
         refused = getattr(error, "status_code", None) in (401, 403)
@@ -123,7 +130,7 @@ def openai_judge(
                 failed = failed + 1 if reply.text is None else 0
                 return reply
 
-        async with openai.AsyncOpenAI(base_url=url, api_key=api_key(url), timeout=timeout, max_retries=0) as client:
+        async with openai.AsyncOpenAI(**_connection(url, timeout, openai.DefaultAsyncHttpxClient), max_retries=0) as client:
             return await asyncio.gather(*(one(client, prompt) for prompt in prompts))
 
     def ask(prompts: list[str], template: Template) -> list[Reply]:
