@@ -2,7 +2,6 @@
 
 import os
 import sys
-from collections import Counter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
@@ -178,11 +177,14 @@ def generate(
     questions = read_samples(samples)
     prepare_device(p)
     rows = ask_policy(p, questions, out, adapter=adapter, engine=engine, copies=copies, seed=seed)
-    reasons = Counter(row["finish_reason"] for row in rows)
-    typer.echo(f"{out}: {len(rows) - reasons['error']} responses, {reasons['length']} of them truncated")
-    if reasons["error"]:
-        error = next(row["error"] for row in rows if row["finish_reason"] == "error")
-        raise InputError(f"{reasons['error']} questions got no response (the first: {error}); the same command asks them again")
+    typer.echo(f"{out}: {len(rows)} responses, {sum(row['finish_reason'] == 'length' for row in rows)} truncated")
+    if failed := [row for row in rows if row["finish_reason"] == "error"]:
+        say_failed(len(failed), f"{failed[0]['id']!r}: {failed[0]['error']}")
+
+
+def say_failed(n: int, first: str) -> None:
+    """End with status 1: what was done is kept, some is missing."""
+    sys.exit(f"medix-lite: {n} ended with an error, the first is {first}; run the same command again to ask only these")
 
 
 ResponsesOption = Annotated[Path, typer.Option(help="Responses file (JSONL).")]
@@ -198,7 +200,10 @@ def judge(
     judge: OneJudge = "tiny",
     template: Annotated[str, typer.Option(help="base, reward (YES or NO), mimic, reasoning (0 to 5); empty: by sample.")] = "",
 ) -> None:
-    """Judge the answers of a responses file against their references; goes on where an earlier call stopped."""
+    """Judge the answers of a responses file against their references; goes on where an earlier call stopped.
+
+    Exit status 1 if a model failed on some of them: these stay UNSCORED, and the next call asks about them again.
+    """
     from .evaluation.files import join_responses, judge_responses
     from .judging.judges import make_judge
     from .judging.templates import TEMPLATES
@@ -208,12 +213,9 @@ def judge(
     judged_by, joined = make_judge(judge), join_responses(responses, samples)
     path = out if out.suffix == ".jsonl" else out / f"{responses.stem}--{file_name(judged_by.judge_id)}.jsonl"
     verdicts = judge_responses(joined, judged_by, path, TEMPLATES.get(template))
-    unscored = [verdict.error for verdict in verdicts if verdict.score is None]
-    typer.echo(f"{path}: {len(verdicts)} verdicts, {len(unscored)} unscored")
-    if unscored and judged_by.voters:
-        raise InputError(
-            f"{len(unscored)} answers got no verdict (the first: {unscored[0]}); the same command asks about them again"
-        )
+    typer.echo(f"{path}: {len(verdicts)} verdicts, {sum(v.score is None for v in verdicts)} unscored")
+    if failed := [v for v in verdicts if v.error and not v.error.startswith(("no rule decides", "no majority"))]:
+        say_failed(len(failed), f"{failed[0].id!r}: {failed[0].error}")
 
 
 @app.command("audit-judge")

@@ -105,6 +105,9 @@ def append_jsonl(path: Path | str, rows: Iterable[dict[str, Any]]) -> None:
     """Append rows; a torn last line left by a killed writer is cut off first, so it cannot corrupt the next row.
 
     A last line that lacks only its newline is a whole row, and is kept.
+
+    Raises:
+        InputError: the last line is no row, torn or whole, or the file cannot be written.
     """
     path = Path(path)
     with clear_errors(path):
@@ -119,6 +122,8 @@ def append_jsonl(path: Path | str, rows: Iterable[dict[str, Any]]) -> None:
                 try:
                     parse_row(content[start:])
                 except ValueError:
+                    if content[start : start + 1] != b"{":
+                        raise InputError(f"{path} holds something else than rows; choose another file") from None
                     newline = b""
                     handle.truncate(start)
             handle.seek(0, os.SEEK_END)
@@ -174,9 +179,9 @@ def complete_jsonl(
         new = {keys[place]: row | {"input": keys[place]} for place, row in zip(chunk, make(chunk), strict=True)}
         append_jsonl(path, new.values())
         rows |= new
-    if missing or not path.exists():
-        write_jsonl(path, (rows[key] for key in keys))
-    return [rows[key] for key in keys]
+    done = [rows[key] for key in keys]
+    write_jsonl(path, done)  # always: a kill may have left a row made again beside its old self
+    return done
 
 
 def parse_row(line: bytes) -> dict[str, Any]:

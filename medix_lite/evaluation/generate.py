@@ -107,9 +107,8 @@ def generate(
         if differing := [name for name, value in made_by.items() if row.get(name) != value]:
             raise InputError(f"{out} holds responses of another {' and '.join(differing)}; choose another file")
     rows = {(row["id"], row.get("sample_index", 0)): row for row in written}
-    missing = {(s.id, i) for s in samples for i in range(copies)} - {
-        key for key in rows if rows[key].get("finish_reason") != "error"
-    }
+    there = {key for key, row in rows.items() if row.get("finish_reason") != "error"}
+    missing = {(sample.id, index) for sample in samples for index in range(copies)} - there
     again = missing & rows.keys()
     with tqdm(total=len(missing), disable=None) as bar:
         for answers in engine(samples, copies, missing, seed) if missing else ():
@@ -117,6 +116,7 @@ def generate(
             append_jsonl(out, new.values())
             rows |= new
             bar.update(len(new))
+    append_jsonl(out, [])  # a kill may have left the last row without its newline
     if again:  # a second try stands below the first
         write_jsonl(out, rows.values())
     return [rows[sample.id, index] for sample in samples for index in range(copies)]

@@ -70,6 +70,15 @@ def refuse_to_send(samples: Iterable[Sample], who: str) -> None:
         raise InputError(f"sample {kept!r} may not leave this machine (local_only); use what runs here, not {who!r}")
 
 
+def connect(url: str, timeout: float, attempts: int) -> Any:
+    """A client. A server on this machine gets its texts through no proxy, and no redirect carries them away."""
+    from openai import DefaultHttpxClient, OpenAI
+
+    remote = not is_loopback(url)
+    http = DefaultHttpxClient(timeout=timeout, trust_env=remote, follow_redirects=remote)
+    return OpenAI(base_url=url, api_key=api_key(url), timeout=timeout, max_retries=attempts - 1, http_client=http)
+
+
 def describe_error(error: BaseException) -> str:
     """Class and HTTP status; the server's own message may quote the key or the prompt."""
     if isinstance(error, InputError):
@@ -84,17 +93,15 @@ def check_server(url: str, model: str, timeout: float = 10.0) -> str:
     Raises:
         InputError: the server does not answer, refuses the key, or does not list the model.
     """
-    from openai import OpenAI
-
     try:
-        with OpenAI(base_url=url, api_key=api_key(url), timeout=timeout, max_retries=1) as client:
+        with connect(url, timeout, attempts=2) as client:
             served = {entry.id: entry for entry in client.models.list()}
     except Exception as error:  # whatever stands there instead of a model server
         refused = getattr(error, "status_code", None) in (401, 403)
         advice = "set MEDIX_LITE_JUDGE_API_KEY" if refused else "start it or mend the URL"
-        raise InputError(f"judge server {url} gives no list of models: {describe_error(error)}; {advice}") from error
+        raise InputError(f"server {url} gives no list of models: {describe_error(error)}; {advice}") from error
     if model not in served:
-        raise InputError(f"judge server {url} does not serve {model!r}; it serves {', '.join(served) or 'nothing'}")
+        raise InputError(f"server {url} does not serve {model!r}; it serves {', '.join(served) or 'nothing'}")
     return str(getattr(served[model], "root", None) or model)
 
 
@@ -139,10 +146,7 @@ def ask_server(
         failed = 0
         return place, completion
 
-    with (
-        openai.OpenAI(base_url=url, api_key=api_key(url), timeout=timeout, max_retries=attempts - 1) as client,
-        ThreadPoolExecutor(CONCURRENCY) as pool,
-    ):
+    with connect(url, timeout, attempts) as client, ThreadPoolExecutor(CONCURRENCY) as pool:
         try:
             for done in as_completed([pool.submit(one, place) for place in range(len(items))]):
                 yield done.result()
