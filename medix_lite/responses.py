@@ -11,7 +11,7 @@ from .files import read_table
 from .modalities import MODALITIES
 from .samples import OPTION_LABELS, Sample
 
-_TAG = re.compile(r"<([A-Za-z][A-Za-z_]*)>")
+_TAG = re.compile(rf"<([A-Z][A-Z_]*|(?i:{'|'.join(MODALITIES)}))>", re.ASCII)
 _THINK_OPEN = re.compile(r"<think(?:ing)?>")
 _THINK_CLOSE = re.compile(r"</think(?:ing)?>")
 _REOPENED = re.compile(r"<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", re.DOTALL)
@@ -47,51 +47,36 @@ def parse_response(text: str, *, has_image: bool = True, aliases: bool = False) 
     >>> parse_response("<answer>flu</answer>").problems
     ['no modality tag', 'no reasoning']
     """
-    problems = []
     body = text.strip()
     tag = _TAG.match(body)
-    if tag and not tag.group(1).isupper() and tag.group(1).upper() not in MODALITIES:
-        tag = None
-    name = tag.group(1).upper() if tag else ""
+    name = tag[1].upper() if tag else ""
     modality = name if name in MODALITIES else None
-    if tag:
-        body = body[tag.end() :].lstrip()
-    if has_image and tag is None:
-        problems.append("no modality tag")
-    elif has_image and modality is None:
-        problems.append("unknown modality tag")
-    elif not has_image and tag:
-        problems.append("modality tag without an image")
-    elif tag and not tag.group(1).isupper():
-        problems.append("modality tag not in capitals")
-
+    body = body[tag.end() :].lstrip() if tag else body
     opened, closed = _THINK_OPEN.search(body), _THINK_CLOSE.search(body)
-    thinking, rest, before = None, body, ""
+    thinking, before = None, ""
     if opened and closed and opened.end() <= closed.start():
-        thinking = body[opened.end() : closed.start()].strip()
-        rest, before = body[closed.end() :], body[: opened.start()]
-        if not thinking:
-            problems.append("empty reasoning")
-    elif opened and not closed:
-        problems.append("reasoning not closed")
-        rest = ""
-    elif closed:
-        problems.append("reasoning not opened")
-        rest = body[closed.end() :]
-    else:
-        problems.append("no reasoning")
-    if len(_THINK_OPEN.findall(body)) > 1 or len(_THINK_CLOSE.findall(body)) > 1:
-        problems.append("reasoning stands twice")
-
-    rest = _REOPENED.sub(" ", rest)  # an answer rehearsed in reasoning that is opened again does not count
+        thinking, before = body[opened.end() : closed.start()].strip(), body[: opened.start()]
+    # An answer rehearsed in reasoning that is opened again does not count.
+    rest = _REOPENED.sub(" ", body[closed.end() :] if closed else "" if opened else body)
     answers = list(_ANSWER.finditer(rest, 0, rest.rfind("</answer>") + len("</answer>")))
-    answer = answers[0].group(1).strip() if answers else None
-    if not answer:
-        problems.append("no answer" if answer is None else "empty answer")
-    if answers and (len(answers) > 1 or rest.count("<answer>") > 1):
-        problems.append("answer stands twice")
-    if answers and (before.strip() or rest[: answers[0].start()].strip() or rest[answers[-1].end() :].strip()):
-        problems.append("text outside the grammar")
+    answer = answers[0][1].strip() if answers else None
+    beside = [before, rest[: answers[0].start()], rest[answers[-1].end() :]] if answers else []
+    deviations = {
+        "no modality tag": has_image and not tag,
+        "unknown modality tag": has_image and tag and not modality,
+        "modality tag without an image": tag and not has_image,
+        "modality tag not in capitals": has_image and tag and modality and not tag[1].isupper(),
+        "empty reasoning": thinking == "",
+        "reasoning not closed": opened and not closed,
+        "reasoning not opened": closed and thinking is None,
+        "no reasoning": not opened and not closed,
+        "reasoning stands twice": len(_THINK_OPEN.findall(body)) > 1 or len(_THINK_CLOSE.findall(body)) > 1,
+        "no answer": answer is None,
+        "empty answer": answer == "",
+        "answer stands twice": answers and (len(answers) > 1 or rest.count("<answer>") > 1),
+        "text outside the grammar": any(map(str.strip, beside)),
+    }
+    problems = [problem for problem, found in deviations.items() if found]
     return Response(modality or (read_table("modality_aliases").get(name) if aliases else None), thinking, answer, problems)
 
 

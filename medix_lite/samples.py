@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import io
-import math
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -98,15 +97,14 @@ def read_samples(path: Path | str) -> list[Sample]:
     """
     path = Path(path)
     folder = path.parent.resolve()
-    samples, seen = [], set()
+    samples: dict[str, Sample] = {}
     for number, row in enumerate(read_jsonl(path), start=1):
         sample = validated(Sample, row, f"{path}, row {number}")
-        if sample.id in seen:
+        if sample.id in samples:
             raise InputError(f"{path}, row {number}: id {sample.id!r} stands twice; ids must be unique")
-        seen.add(sample.id)
         sample.images = [os.path.abspath(folder / image) for image in sample.images]
-        samples.append(sample)
-    return samples
+        samples[sample.id] = sample
+    return list(samples.values())
 
 
 def write_samples(path: Path | str, samples: Iterable[Sample]) -> None:
@@ -139,7 +137,7 @@ def open_image(file: Path | str | bytes, size: int | None = None, name: str = ""
         if not content:
             raise OSError("the file is empty")
         with Image.open(io.BytesIO(content)) as image:
-            if math.prod(image.size) > MAX_PIXELS:
+            if image.width * image.height > MAX_PIXELS:
                 raise OSError(f"{image.width} x {image.height} pixels are more than {MAX_PIXELS}")
             deep = image.mode.startswith("I;16")
             picture = (image.convert("I").point(lambda value: value / 257).convert("L") if deep else image).convert("RGB")

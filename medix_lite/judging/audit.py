@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from scipy.stats import binomtest
 
 from ..files import InputError, read_jsonl
@@ -19,24 +19,18 @@ DRAWS = 2000
 Counts = NDArray[np.float64]
 
 
-class Pair(BaseModel):
-    """A labelled pair (the `audit pairs` file format).
+class Pair(Sample):
+    """A labelled pair (the `audit pairs` file format): a sample, whose id does not matter, and a candidate.
 
     Attributes:
         label: whether the candidate is right.
         kind: what kind of candidate it is; results are also given by kind.
     """
 
-    model_config = ConfigDict(extra="allow")
-
-    question: str = Field(min_length=1)
-    reference: str = Field(min_length=1)
-    references: list[str] = []
+    id: str = ""
     candidate: str
     label: bool = Field(strict=True)
     kind: str = "all"
-    options: list[str] | None = None
-    modality: str | None = None
 
     def sample(self) -> Sample:
         """The question as a sample, named by what it asks."""
@@ -78,15 +72,15 @@ def audit(pairs: Sequence[Pair], verdicts: Sequence[Verdict]) -> dict[str, Any]:
     yes = np.array([verdict.verdict == "YES" for verdict in verdicts])
     unscored = np.array([verdict.verdict == "UNSCORED" for verdict in verdicts])
     table = np.array([[(yes & label).sum(), (~yes & label).sum()], [(yes & ~label).sum(), (~yes & ~label).sum()]], float)
-    result: dict[str, Any] = {"n": len(pairs), "judge": verdicts[0].judge_id}
-    result |= {"kappa": _interval(kappa, table), "mcc": _interval(mcc, table), "accuracy": share(yes == label)}
+    result = {"kappa": _interval(kappa, table), "mcc": _interval(mcc, table), "accuracy": share(yes == label)}
     result |= {"sensitivity": share(yes[label]), "specificity": share(~yes[~label]), "unscored": share(unscored)}
-    result["by_kind"] = {}
-    for kind in dict.fromkeys(kinds):
-        own = kinds == kind
+
+    def faults(own: NDArray[np.bool_]) -> dict[str, Any]:
         shares = {"fpr": share(yes[own & ~label]), "fnr": share(~yes[own & label]), "unscored": share(unscored[own])}
-        result["by_kind"][str(kind)] = {"n": int(own.sum())} | shares
-    return result
+        return {"n": int(own.sum())} | shares
+
+    by_kind = {str(kind): faults(kinds == kind) for kind in dict.fromkeys(kinds)}
+    return {"n": len(pairs), "judge": verdicts[0].judge_id} | result | {"by_kind": by_kind}
 
 
 def share(hits: NDArray[np.bool_]) -> dict[str, Any]:

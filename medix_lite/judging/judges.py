@@ -3,7 +3,6 @@
 What a judge cannot decide is UNSCORED with the error beside it; a failure never becomes a NO.
 """
 
-import math
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -74,10 +73,9 @@ def make_judge(name: str) -> Judge:
     Raises:
         InputError: the name is unknown, the weights are missing or changed, or the server does not serve the model.
     """
-    if name == "rules":
-        return Judge(name, judge_id=RULES_ID)
     base = name.removeprefix("model-only:")
-    voters = tuple(voter for part in re.split(r"\+(?=tiny|openai:)", base) for voter in _make_voters(part))
+    models = [] if name == "rules" else re.split(r"\+(?=tiny|openai:)", base)
+    voters = tuple(voter for model in models for voter in _make_voters(model))
     rules, ids = (decide_by_rules, [RULES_ID]) if base == name else (None, [])
     return Judge(name, voters, rules, "+".join([*ids, *(voter.judge_id for voter in voters)]))
 
@@ -128,7 +126,7 @@ def judge_answers(
     if any(voter.remote for voter in judge.voters):
         refuse_to_send(samples, judge.name)
     asked = [template or template_of(sample) for sample in samples]
-    verdicts: list[Verdict | None] = []
+    verdicts: dict[int, Verdict] = {}
     open_: dict[Template, dict[tuple[str, ...], list[int]]] = {}
     for position, (sample, answer, own) in enumerate(zip(samples, answers, asked, strict=True)):
         text = (answer or "").strip() if own.reads_reasoning else strip_reasoning(answer or "")
@@ -136,24 +134,22 @@ def judge_answers(
             verdicts.append(_model_verdict(sample, [Reply(None, error=f"there is no response: {error}")], own))
             continue
         rules = judge.rules if text and own.kind == "binary" else None if text else decide_by_rules
-        verdicts.append(rules(sample, text, own.id) if rules else None)
-        if verdicts[-1] is None:
+        if rules and (decided := rules(sample, text, own.id)):
+            verdicts[position] = decided
+        else:
             open_.setdefault(own, {}).setdefault((format_question(sample), *sample.accepted(), text), []).append(position)
     for own, places in open_.items():
         first = [(samples[positions[0]], key[-1]) for key, positions in places.items()]
         votes = [_ask(judge, voter, [render(own, s, text, voter.compact) for s, text in first], own) for voter in judge.voters]
         for number, positions in enumerate(places.values()):
             replies = [said[number] for said in votes] or [Reply(None, error="no rule decides this and the judge has no model")]
-            for position in positions:
-                verdicts[position] = _model_verdict(samples[position], replies, own)
-    finished = []
-    for verdict, index, own in zip(verdicts, indices or [0] * len(samples), asked, strict=True):
-        assert verdict is not None
-        update: dict[str, Any] = {"sample_index": index, "judge_id": judge.judge_id or judge.name}
+            verdicts |= {position: _model_verdict(samples[position], replies, own) for position in positions}
+    in_order = [verdicts[position] for position in range(len(samples))]
+    for verdict, index, own in zip(in_order, indices or [0] * len(samples), asked, strict=True):
+        verdict.sample_index, verdict.judge_id = index, judge.judge_id or judge.name
         if own.kind == "rubric" and verdict.verdict == "NO":
-            update |= {"verdict": None, "raw_score": 0.0}
-        finished.append(verdict.model_copy(update=update))
-    return finished
+            verdict.verdict, verdict.raw_score = None, 0.0
+    return in_order
 
 
 def _ask(judge: Judge, voter: Voter, prompts: list[str], template: Template) -> list[Reply]:
@@ -248,7 +244,7 @@ def local_replies(model: Any, tokenizer: Any, prompts: list[str], template: Temp
         probabilities = logits[:, starts].float().softmax(-1).cpu()
         for index, row in zip(batch, probabilities.tolist(), strict=True):
             best = int(np.argmax(row)) if seed is None else _draw(row, f"{seed} {prompts[index]}")
-            failure = None if all(map(math.isfinite, row)) else Reply(None, error="the judge's logits are not finite")
+            failure = None if np.isfinite(row).all() else Reply(None, error="the judge's logits are not finite")
             replies[index] = failure or Reply(template.choices[best], row[best])
     return [replies[index] for index in range(len(prompts))]
 

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from ..files import read_table
 from ..responses import Response, format_question
@@ -18,26 +18,22 @@ class Template(NamedTuple):
         id: name and version, written into every verdict.
         kind: "binary" (YES or NO) or "rubric" (0 to 5).
         choices: the only replies that count.
-        text: the message for a real judge, with {question}, {reference} and {candidate}.
-        compact: the same for the tiny judge, which pays for every token.
+        task, form: what a real judge is told to do, and how to reply.
+        compact_form: how the tiny judge, which pays for every token, is to reply.
         reads_reasoning: whether the candidate is the reasoning with the answer (see `reasoning_and_answer`), not the answer alone.
     """
 
     id: str
     kind: Literal["binary", "rubric"]
     choices: tuple[str, ...]
-    text: str
-    compact: str
+    task: str
+    form: str
+    compact_form: str
     reads_reasoning: bool = False
 
 
-def _template(task: str, form: str, compact_form: str, choices: list[str], **fields: Any) -> Template:
-    frame, compact_frame = read_table("judging")["frame"], read_table("judging")["compact_frame"]
-    text, compact = frame.replace("{task}", task).replace("{form}", form), compact_frame.replace("{form}", compact_form)
-    return Template(choices=tuple(choices), text=text, compact=compact, **fields)
-
-
-TEMPLATES = {name: _template(**fields) for name, fields in read_table("judging")["templates"].items()}
+_WORDS = read_table("judging")
+TEMPLATES = {name: Template(**fields | {"choices": tuple(fields["choices"])}) for name, fields in _WORDS["templates"].items()}
 REWARD, BASE, MIMIC, REASONING = (TEMPLATES[name] for name in ("reward", "base", "mimic", "reasoning"))
 
 
@@ -46,19 +42,15 @@ def template_of(sample: Sample) -> Template:
     return MIMIC if sample.graded else BASE
 
 
-_THINK_OPEN = re.compile(r"<think(?:ing)?>", re.IGNORECASE)
-_THINK_CLOSE = re.compile(r"</think(?:ing)?>", re.IGNORECASE)
-_ANSWER_TAG = re.compile(r"</?answer>", re.IGNORECASE)
-
-
 def strip_reasoning(text: str) -> str:
     """What stands after the last closed reasoning and before any unclosed one, without answer tags.
 
     >>> strip_reasoning("<think>It is B.</think> <answer>C</answer>")
     'C'
     """
-    rest = _THINK_CLOSE.split(text)[-1]
-    return _ANSWER_TAG.sub("", _THINK_OPEN.split(rest, maxsplit=1)[0]).strip()
+    rest = re.split("</think(?:ing)?>", text, flags=re.IGNORECASE)[-1]
+    rest = re.split("<think(?:ing)?>", rest, maxsplit=1, flags=re.IGNORECASE)[0]
+    return re.sub("</?answer>", "", rest, flags=re.IGNORECASE).strip()
 
 
 def reasoning_and_answer(response: Response) -> str | None:
@@ -80,7 +72,9 @@ def render(template: Template, sample: Sample, answer: str, compact: bool = Fals
     """The message for a judge: question with its options, every accepted reference, the candidate made harmless."""
     first = f"{label}. {sample.reference}" if (label := sample.option_label()) else sample.reference
     limit, question_limit = (200, 120) if compact else (LONGEST_CANDIDATE, LONGEST_QUESTION)
-    return (template.compact if compact else template.text).format(
+    return _WORDS["compact_frame" if compact else "frame"].format(
+        task=template.task,
+        form=template.compact_form if compact else template.form,
         # The end of a long question asks; what stands before it is context.
         question=escape(format_question(sample), question_limit, keep_end=True),
         reference=escape(" | ".join([first, *sample.accepted()[1:]]), limit),

@@ -26,8 +26,6 @@ _LOOK_ALIKE = re.compile(r"[a-z][\u0400-\u04ffονρυκ]|[\u0400-\u04ffονρυ
 _SHAPES = str.maketrans("аеопрстухіѕονρ", "aeonpctyxisovp")  # what these letters look like
 _ARTICLE = re.compile(r"^(?:an?|the) ")
 _CODE = re.compile(r"([a-z]+) ?-?(\d+)")
-_YEAR = re.compile(r"\b(?:1[0-9]|20)[0-9]{2}\b")
-_DENIAL = re.compile(r"(?:no (?:evidence|signs?) of|absence of|negative for|without|free of|no|not) (?P<rest>.+)")
 _LIST = re.compile(r",\s+|;|\bor\b|\band\b")
 _MARKS = "".join(map(chr, range(0xE000, 0xE000 + len(string.ascii_lowercase))))  # one private character for each option
 _AFTER_A = re.compile(r"|[^\w\s\ue000-\ue019]|or|and|but|because|since|as|is|not|rather|instead|[b-z]")
@@ -179,7 +177,7 @@ def decide_measure(sample: Sample, text: str) -> Answer | None:
         return None
     named = {found for reference in references for found in each_quantity(reference)}
     # A year beside a count is no count, and the question's own numbers are no answer.
-    aside = [*each_quantity(normalise(sample.question)), *(() if any(map(_YEAR.match, named)) else _YEAR.findall(text))]
+    aside = [*each_quantity(normalise(sample.question)), *(() if any(map(known.year.match, named)) else known.year.findall(text))]
     given = {found for found in each_quantity(text) if found not in aside}
     decision = decide_number(sample, *given) if len(given) == 1 else None
     return None if decision == "NO" and given & named else decision  # "2010", where "May 2010" is accepted, too
@@ -263,7 +261,7 @@ def _meaning(text: str) -> tuple[frozenset[str], bool]:
     for candidate in (text, bare, _ARTICLE.sub("", bare)):
         if candidate in index:
             return index[candidate], False
-    denial = _DENIAL.fullmatch(bare)
+    denial = rule_words().denies.fullmatch(bare)
     return (index.get(_ARTICLE.sub("", denial["rest"]), frozenset()), True) if denial else (frozenset(), False)
 
 

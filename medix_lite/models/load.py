@@ -21,10 +21,9 @@ def check_manifest(folder: Path) -> None:
     manifest = folder.parent / "manifest.json"
     for name, expected in read_json(manifest)["files"].items():
         path = folder.parent / name
-        if path.is_relative_to(folder):
-            problem = "is missing" if not path.exists() else f"differs from its hash in {manifest}"
-            if not path.exists() or sha256_of(path) != expected:
-                raise InputError(f"{path} {problem}; restore it from git or run `medix-lite build-tiny`")
+        if path.is_relative_to(folder) and (not path.exists() or sha256_of(path) != expected):
+            problem = f"differs from its hash in {manifest}" if path.exists() else "is missing"
+            raise InputError(f"{path} {problem}; restore it from git or run `medix-lite build-tiny`")
 
 
 def resolve_model(path: str, revision: str | None) -> tuple[str, dict[str, Any]]:

@@ -53,15 +53,14 @@ def see_once(tower: Any, *, remember: bool = False) -> Callable[[], None]:
         mixed = torch.is_autocast_enabled(hidden_states.device.type)  # what was seen in one precision is not used in another
         keys = [(mixed, tuple(shape), key_of(part)) for shape, part in zip(grid_thw.tolist(), parts, strict=True)]
         first, of = find_repeats(keys)
-        seen = {keys[place]: known[keys[place]] for place in first if keys[place] in known}
-        if new := [place for place in first if keys[place] not in seen]:
+        if new := [place for place in first if keys[place] not in known]:
             features = look(torch.cat([parts[place] for place in new]), grid_thw[new], **options)
             tokens = [patches[place] // merged for place in new]
             layers = [layer.split(tokens) for layer in (features.pooler_output, *(features.get("deepstack_features") or ()))]
-            seen |= {keys[place]: (type(features), own) for place, *own in zip(new, *layers, strict=True)}
-        if remember:
-            known.update(seen)
-        kinds, layers_of = zip(*(seen[keys[first[number]]] for number in of), strict=True)
+            known.update({keys[place]: (type(features), own) for place, *own in zip(new, *layers, strict=True)})
+        kinds, layers_of = zip(*(known[keys[first[number]]] for number in of), strict=True)
+        if not remember:
+            known.clear()
         pooled, *deep = (torch.cat(layer) for layer in zip(*layers_of, strict=True))
         return kinds[0](pooler_output=pooled, **({"deepstack_features": deep} if deep else {}))
 
@@ -103,16 +102,13 @@ def completion_logits(model: Any, ids: Any, mask: Any, kept: int, kinds: Any = N
     import torch
 
     cut = ids.size(1) - kept - 1  # the last token of the prompt predicts the first of the completion
-    seen: list[Any] = [()] * len(ids)
-    if pictures:
-        seen = [(key_of(patches), key_of(shapes)) for patches, shapes in pictures.by_row()]
+    seen = [(key_of(patches), key_of(shapes)) for patches, shapes in pictures.by_row()] if pictures else [()] * len(ids)
     keys = [(key_of(row[: cut + 1]), key_of(real[: cut + 1]), picture) for row, real, picture in zip(ids, mask, seen, strict=True)]
     first, of = find_repeats(keys)
     inputs = {"input_ids": ids[first, :cut], "attention_mask": mask[first, :cut], "use_cache": True, "logits_to_keep": 1}
     positions = torch.arange(cut, ids.size(1), device=ids.device).expand(3, len(ids), -1)
-    if pictures and (shown := pictures.of_rows(first)).pixel_values.numel():
-        kinds_of_prompt = kinds[first, :cut]
-        inputs |= {"mm_token_type_ids": kinds_of_prompt, "pixel_values": shown.pixel_values, "image_grid_thw": shown.image_grid_thw}
+    if pictures and (own := pictures.of_rows(first)).pixel_values.numel():
+        inputs |= {"mm_token_type_ids": kinds[first, :cut], "pixel_values": own.pixel_values, "image_grid_thw": own.image_grid_thw}
     prompts = model(**inputs)
     if "pixel_values" in inputs:  # pictures count by their longer side, so what follows them starts earlier
         positions = (mask.cumsum(-1)[:, cut:] - 1 + prompts.rope_deltas[of]).clamp(min=0).expand(3, -1, -1)

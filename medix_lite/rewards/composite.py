@@ -159,9 +159,8 @@ class CompositeReward:
     def __init__(
         self, samples_by_id: dict[str, Sample], judge: Judge, embedder: Any, preset: str | Preset = "robust", aliases: bool = False
     ) -> None:
-        cache: ReferenceCache = {}
         self._samples, self._judge, self._pool = samples_by_id, judge, ThreadPoolExecutor(1)
-        self._score = partial(score_responses, judge=judge, embedder=embedder, preset=preset, cache=cache, aliases=aliases)
+        self._score = partial(score_responses, judge=judge, embedder=embedder, preset=preset, cache={}, aliases=aliases)
         self._begun: tuple[Any, Future[Any]] | None = None
         self._failed = 0
         self.overlaps = any(voter.served for voter in judge.voters)

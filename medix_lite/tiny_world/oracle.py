@@ -100,13 +100,12 @@ def _tokens(text: str) -> list[str]:
 def _forms() -> dict[str, list[tuple[list[str], str, str]]]:
     """Words, kind and name of every form by its first word, longest first."""
     words, forms = _vocabulary(), dict[str, list[tuple[list[str], str, str]]]()
-    named = [(form, "side", "both") for form in words.both_sides] + [(form, "finding", ABNORMAL) for form in words.abnormal]
+    named = [([word], "side", "both") for word in words.both_sides] + [([word], "finding", ABNORMAL) for word in words.abnormal]
     for concept in load_lexicon().values():
         kind, singular = concept.kind.replace("disease", "finding"), [form.removeprefix("the ") for form in concept.forms("all")]
-        named += [(form + ending, kind, concept.name) for ending in ("", "s") for form in singular]
-    for form, kind, name in sorted(named, key=lambda named: -len(_tokens(named[0]))):
-        tokens = _tokens(form)
-        forms.setdefault(tokens[0], []).append((tokens, kind, name))
+        named += [(_tokens(form + ending), kind, concept.name) for ending in ("", "s") for form in singular]
+    for form in sorted(named, key=lambda form: -len(form[0])):
+        forms.setdefault(form[0][0], []).append(form)
     return forms
 
 

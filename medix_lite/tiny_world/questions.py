@@ -23,12 +23,7 @@ MEASURED = ("test", "probe")  # the splits that nothing learns from
 GRADED = ("report", "summary")  # by a rubric, not right or wrong
 TEXT_ONLY = ("knowledge", "summary")
 COUNTS = (1, 2, 3, 4)
-
-NORMAL_SHARE = 0.25
-# The planted imbalance: what trains a policy hardly ever shows it a child; test and probe do.
 AGES: tuple[Age, ...] = get_args(Age)
-AGE_SHARES = {"train": (0.03, 0.5, 0.47), "test": (0.2, 0.4, 0.4)}
-UNSEEN_SHARES = {"picture": 0.7, "combination": 0.15, "wording": 0.15}
 
 Facts = dict[str, Any]
 
@@ -39,7 +34,7 @@ def seed_of(*parts: object) -> int:
 
 
 def wording() -> dict[str, Any]:
-    """`data/questions.yaml`: the families with their shares, and the words of questions."""
+    """`data/questions.yaml`: what share of questions is of which kind, and their words."""
     return read_table("questions")
 
 
@@ -97,9 +92,8 @@ def generate(n: int, split: str, seed: int, pictures: bool = True) -> Iterator[t
         while True:
             family = families[rng.choice(len(families), p=shares)]
             unseen = _what_is_unseen(family, split, rng)
-            facts = _draw_facts(family, split, rng)
-            while owner(facts) != (split if unseen == "combination" else "train"):
-                facts = _draw_facts(family, split, rng)
+            while owner(facts := _draw_facts(family, split, rng)) != (split if unseen == "combination" else "train"):
+                continue
             facts |= {"unseen": unseen, "wording": 3 if unseen == "wording" else int(rng.integers(3))}
             sample = _ask(facts, f"{split}-{seed}-{index:05d}", rng)
             words = (sample.question, *sorted(sample.options or ()))
@@ -116,7 +110,8 @@ def generate(n: int, split: str, seed: int, pictures: bool = True) -> Iterator[t
 def _what_is_unseen(family: str, split: str, rng: np.random.Generator) -> str | None:
     if split not in MEASURED:
         return None
-    unseen = list(UNSEEN_SHARES)[rng.choice(len(UNSEEN_SHARES), p=list(UNSEEN_SHARES.values()))]
+    shares = wording()["unseen"]
+    unseen = list(shares)[rng.choice(len(shares), p=list(shares.values()))]
     # Without a picture, an old combination in old words would be an old question.
     return "combination" if family in TEXT_ONLY and (unseen == "picture" or split == "probe") else unseen
 
@@ -136,10 +131,10 @@ def _draw_facts(family: str, split: str, rng: np.random.Generator) -> Facts:
     choices = findings(modality)
     says_yes = family == "yes_no" and rng.random() < 0.5
     must_have = says_yes or family in ("size", "count") or (family == "side" and modality not in PAIRED)
-    finding = pick(rng, [c for c in choices if getattr(c, needed)]) if must_have or rng.random() >= NORMAL_SHARE else None
+    finding = pick(rng, [c for c in choices if getattr(c, needed)]) if must_have or rng.random() >= wording()["normal"] else None
     shown = [finding] if finding else choices
     ages = [any(age in c.ages for c in shown) for age in AGES]
-    chances = np.array(AGE_SHARES["test" if split in MEASURED else "train"]) * ages
+    chances = np.array(wording()["ages"]["test" if split in MEASURED else "train"]) * ages
     has_side = modality in PAIRED or (finding is not None and finding.sided)
     facts: Facts = {"family": family, "modality": modality, "finding": finding.name if finding else None}
     facts["side"] = pick(rng, SIDES) if has_side else None
@@ -169,8 +164,7 @@ def _ask(facts: Facts, sample_id: str, rng: np.random.Generator) -> Sample:
         offered = [*findings(modality), lexicon["normal"]]
         options = [offered[i].policy[0] for i in rng.permutation(len(offered))]
     words = facts | {"organ": PAIRED.get(modality), "view": FIELD_OF_VIEW.get(modality), "counted": concept.counted}
-    if family == "yes_no":
-        words["target"] = lexicon[facts["target"]].policy[0]
+    words["target"] = lexicon[facts.get("target") or "normal"].policy[0]
     if family == "summary":
         words["text"] = _dictate(facts, rng)
     asked = "paired" if family == "side" and modality in PAIRED else family
@@ -197,9 +191,8 @@ def make_samples(n: int, split: str, seed: int, image_folder: Path) -> list[Samp
     with clear_errors(image_folder):
         image_folder.mkdir(parents=True, exist_ok=True)
         for sample, picture in generate(n, split, seed):
+            sample.images = [str(image_folder / name) for name in sample.images]
             if picture is not None:
-                path = image_folder / sample.images[0]
-                Image.fromarray(picture).save(path)
-                sample.images = [str(path)]
+                Image.fromarray(picture).save(sample.images[0])
             samples.append(sample)
     return samples
