@@ -29,8 +29,7 @@ from medix_lite.curation.checks import check_row, other_language
 from medix_lite.curation.curate import curate
 from medix_lite.curation.leakage import TextIndex
 from medix_lite.curation.licences import licence_of_mix
-from medix_lite.curation.mcq import Choice, read_choices, read_mcq, why_not_open
-from medix_lite.curation.pubmedqa import QUESTION_LINE
+from medix_lite.curation.mcq import QUESTION_LINE, Choice, read_choices, read_mcq, why_not_open
 from medix_lite.curation.rows import Row
 from medix_lite.curation.sources import licence_of, parse_spec, read_source
 from medix_lite.files import InputError, read_json, read_jsonl, sha256_of

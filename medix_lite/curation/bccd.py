@@ -49,21 +49,16 @@ def count_boxes(path: Path) -> Counter[str]:
     Raises:
         InputError: the file is missing, is not XML, or declares a DTD or entities (refused: they can be bombs).
     """
-    counts: Counter[str] = Counter()
     with as_input_error(f"annotation {path}"):
-        content = path.read_bytes()
-        text = content.decode("utf-8")
-        if len(content) > MAX_XML_BYTES or "<!DOCTYPE" in text or "<!ENTITY" in text:
+        text = path.read_text(encoding="utf-8")
+        if path.stat().st_size > MAX_XML_BYTES or "<!DOCTYPE" in text or "<!ENTITY" in text:
             raise ValueError(f"over {MAX_XML_BYTES} bytes, or it declares a DTD or entities")
         try:
             root = ElementTree.fromstring(text)
         except ElementTree.ParseError as error:
             raise ValueError(f"not XML: {error}") from error
-        for item in root.iter("object"):
-            left, top, right, bottom = (float(item.findtext(f"bndbox/{k}", "")) for k in BOX)
-            if right > left and bottom > top:
-                counts[item.findtext("name", "")] += 1
-    return counts
+        boxes = ((box.findtext("name", ""), [float(box.findtext(f"bndbox/{k}", "")) for k in BOX]) for box in root.iter("object"))
+        return Counter(name for name, (left, top, right, bottom) in boxes if right > left and bottom > top)
 
 
 def smear_questions(white: int, platelets: int) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -71,10 +66,8 @@ def smear_questions(white: int, platelets: int) -> Iterator[tuple[str, dict[str,
     most = None if white == platelets else "white" if white > platelets else "platelets"
     answers = {"platelets": "yes" if platelets else "no", "white-count": white, "platelet-count": platelets or None}
     answers |= {"kinds": "three" if platelets else "two", "most": most}
-    for topic, answer in answers.items():
-        asked = read_table("bccd")[topic]
-        if answer is None:
-            continue
-        words = asked.get("answers", {})
-        accepted = [str(answer), *NUMBER_WORDS[answer : answer + 1]] if isinstance(answer, int) else words.get(answer, [answer])
-        yield topic, {"question": asked["question"], "reference": accepted[0], "references": accepted[1:], "kind": asked["kind"]}
+    for topic, asked in read_table("bccd").items():
+        if (answer := answers[topic]) is not None:
+            counted = [str(answer), *NUMBER_WORDS[answer : answer + 1]] if isinstance(answer, int) else [answer]
+            first, *others = asked.get("answers", {}).get(answer, counted)
+            yield topic, {"question": asked["question"], "reference": first, "references": others, "kind": asked["kind"]}

@@ -1,4 +1,4 @@
-"""Checks: is this row a Sample that one can learn from? In: a Row. Out: the Sample, or why not."""
+"""Checks of a row by itself: is it a Sample that one can learn from? In: a Row. Out: the Sample, or why not."""
 
 import json
 import re
@@ -8,14 +8,43 @@ from typing import Any
 from ..files import InputError
 from ..samples import Sample, validated
 from ..text import normalise
-from .pubmedqa import QUESTION_LINE
-from .rows import Row
+from .duplicates import fingerprint_of, hash_of
+from .leakage import TextIndex
+from .mcq import QUESTION_LINE
+from .pictures import Looking, look_at
+from .rows import BENCHMARK, Row
 
 MAX_REFERENCE_CHARACTERS, MAX_QUESTION_CHARACTERS = 2_000, 20_000
 LEAK_CHARACTERS = 8  # a shorter reference can stand in a question by chance
 LANGUAGE_WORDS = 8  # fewer words do not tell a language from another
 _LABEL = re.compile(r"\(?[A-J]\)?[.:)]?")
-_FIRST, _SECOND = (re.compile(rf"(?:^|\s)\(?{label}[.:)]\s") for label in "AB")
+_LISTED = re.compile(r"(?>.*?(?:^|\s)\(?A[.:)](?=\s)).*\s\(?B[.:)]\s", re.DOTALL)  # atomic: linear in the question's length
+
+
+def examine(numbered: tuple[int, str, Row], index: TextIndex, how: Looking) -> dict[str, Any]:
+    """One row by itself: the checked sample or the reason against it, its fingerprints, looks at its pictures, and text leaks.
+
+    Args:
+        numbered: number of the source (or `BENCHMARK`), its name with its path, and the row.
+        index: the benchmarks' questions.
+        how: how pictures are looked at.
+    """
+    number, spec, row = numbered
+    name = spec.partition(":")[0]
+    done: dict[str, Any] = {"number": number, "id": row.id, "source": name, "split": row.split, "reason": None}
+    drawn = name == "phantoms"  # each from its own facts and noise: what looks alike is meant to
+    try:
+        looks = [look_at(picture, how._replace(hashed=not drawn)) for picture in row.pictures if row.problem is None]
+        done["looks"] = [look._asdict() for look in looks]
+        if number == BENCHMARK:
+            return done
+        sample = check_row(row, name, [look.path for look in looks], next((look.modality for look in looks if look.modality), None))
+        prints = fingerprint_of(sample) | {"group": hash_of(sample.source, sample.group) if sample.group else 0}
+        prints |= {"words": None} if drawn else {}
+        done |= {"prints": prints, "leaks": list(index.leaks(sample)), "sample": sample.model_dump()}
+    except InputError as error:
+        done["reason"] = str(error)
+    return done
 
 
 def check_row(row: Row, source: str, images: list[str], modality: str | None = None) -> Sample:
@@ -27,8 +56,7 @@ def check_row(row: Row, source: str, images: list[str], modality: str | None = N
     if row.problem:
         raise InputError(row.problem)
     fields: dict[str, Any] = {"source": source} | row.fields | {"id": row.id, "images": images}
-    if fields.get("modality") is None and modality:
-        fields["modality"] = modality
+    fields["modality"] = modality if fields.get("modality") is None else fields["modality"]
     sample = validated(Sample, fields, "not a sample")
     if problem := problem_of(sample):
         raise InputError(problem)
@@ -53,9 +81,7 @@ def problem_of(sample: Sample) -> str | None:
             return f"the {name} has {len(text)} characters, more than {most}"
     if sample.options and sample.reference not in sample.options and _LABEL.fullmatch(sample.reference.strip()):
         return "the reference is only the label of an option; give the option's text"
-    first = _FIRST.search(sample.question)
-    listed = first and _SECOND.search(sample.question, first.end() - 1)
-    if listed and not sample.options and _LABEL.fullmatch(sample.reference.strip()):
+    if not sample.options and _LABEL.fullmatch(sample.reference.strip()) and _LISTED.match(sample.question):
         return "the reference is only the label of an option that the question lists; give the option's text"
     if bool(sample.modality) != bool(sample.images):
         return "it has a modality but no picture" if sample.modality else "it has a picture but no modality"

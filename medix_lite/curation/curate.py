@@ -9,6 +9,7 @@ import shutil
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from functools import cache, partial
 from itertools import chain, count, islice, takewhile
 from pathlib import Path
 from typing import Any
@@ -18,15 +19,15 @@ from tqdm import tqdm
 from ..figures import curation_counts, data_url, save
 from ..files import InputError, clear_errors, read_json, read_jsonl, read_table, sha256_of, write_json, write_jsonl
 from ..samples import Sample
-from .examine import examine, examine_there, know
+from .checks import examine
 from .leakage import TextIndex
 from .licences import licence_of_mix
 from .outputs import line_writer, split_writer, write_pages
 from .pictures import Looking
-from .processes import FEW, start_processes
-from .rows import Row
-from .sift import BENCHMARK, Sifted, load_table, sift
-from .sources import fingerprint, labels_of, licence_of, parse_spec, read_source, short_name
+from .processes import FEW, do, start_processes
+from .rows import BENCHMARK, Row
+from .sift import Sifted, load_table, sift
+from .sources import ABOUT, fingerprint, licence_of, parse_spec, read_source, short_name
 from .splits import SPLITS
 
 SHARD = 1_000  # rows that a kill can lose
@@ -74,15 +75,13 @@ def curate(
     if unknown := set(sizes) - set(SPLITS) or any(size < 0 for size in sizes.values()):
         raise InputError(f"sizes must give numbers of samples for {', '.join(SPLITS)}, not {sizes} ({unknown})")
     for spec in (*specs, *benchmarks):
-        name, path = parse_spec(spec)
-        if path and name != "hub" and out.is_relative_to(path):
+        if out.is_relative_to(parse_spec(spec)[1]):
             raise InputError(f"{out} lies inside the source {spec}; choose a folder outside it")
     licences = {spec: licence_of(spec) for spec in specs}
     licence = licence_of_mix([licences[spec] for spec in specs], allow_mixed_licences)
-    given = {"sources": specs, "benchmarks": benchmarks}
-    settings: dict[str, Any] = {name: {spec: fingerprint(spec) for spec in some} for name, some in given.items()}
-    settings |= {"sizes": {split: sizes.get(split, 0) for split in SPLITS}, "seed": seed, "image_size": image_size}
-    settings |= {"limit": limit, "allow_burned_in": allow_burned_in}
+    settings: dict[str, Any] = {"sources": {spec: fingerprint(spec) for spec in specs}}
+    settings |= {"benchmarks": {spec: fingerprint(spec) for spec in benchmarks}, "sizes": dict.fromkeys(SPLITS, 0) | sizes}
+    settings |= {"seed": seed, "image_size": image_size, "limit": limit, "allow_burned_in": allow_burned_in}
     if report := _finished(out, settings):
         return report
     work = out / ".work"
@@ -98,29 +97,25 @@ def curate(
     index = TextIndex((row.id, str(row.fields["question"]), row.fields.get("options") or []) for row in theirs)
     numbered = [*enumerate(specs), *((BENCHMARK, spec) for spec in benchmarks)]
     every = chain.from_iterable(((number, spec, row) for row in rows_of(spec)) for number, spec in numbered)
-    how = Looking(out / "images", image_size, allow_burned_in)
+    look = partial(examine, index=index, how=Looking(out / "images", image_size, allow_burned_in))
     shards = list(takewhile(Path.exists, (work / f"{n:06d}.jsonl" for n in count())))
     waiting = islice(every, len(shards) * SHARD, None)
-    with ExitStack() as stack:
-        bar = stack.enter_context(tqdm(desc="rows", unit=" rows", initial=len(shards) * SHARD, disable=None))
-        pool = None
+    with tqdm(desc="rows", unit=" rows", initial=len(shards) * SHARD, disable=None) as bar, ExitStack() as stack:
+        pool = cache(lambda: stack.enter_context(start_processes(look)))  # started when there are many rows
         while chunk := list(islice(waiting, SHARD)):
             shard = work / f"{len(shards):06d}.jsonl"
-            if pool is None and len(shards) * SHARD >= FEW:
-                pool = stack.enter_context(start_processes(know, index, how))
-            alone = (examine(row, index, how) for row in chunk)
-            write_jsonl(shard, pool.map(examine_there, chunk, chunksize=50) if pool else alone)
+            write_jsonl(shard, pool().map(do, chunk, chunksize=50) if len(shards) * SHARD >= FEW else map(look, chunk))
             shards.append(shard)
             bar.update(len(chunk))
 
     sifted = sift(load_table(_all_rows(shards)), sizes, seed)
     for split in SPLITS:
         if sizes.get(split) and not sifted.kept[split]:
-            early = (row["reason"] for row in _all_rows(shards) if row["reason"])
-            reason = next(chain(early, sifted.reasons.values()), "the source has none")
-            raise InputError(f"{', '.join(specs)}: no usable sample for {split}; {reason}")
+            reasons = chain((row["reason"] for row in _all_rows(shards) if row["reason"]), sifted.reasons.values())
+            raise InputError(f"{', '.join(specs)}: no usable sample for {split}; {next(reasons, 'the source has none')}")
     report = _write_samples(out, shards, sifted)
-    report |= {"settings": settings, "licence": licence, "labels": "; ".join(labels_of(spec) for spec in specs)}
+    report |= {"settings": settings, "licence": licence}
+    report["labels"] = "; ".join(ABOUT[parse_spec(spec)[0]]["labels"] for spec in specs)
     report["sources"] = {short_name(spec): licences[spec] for spec in specs}
     write_pages(out, report, data_url(save(curation_counts(report), out / "curation.png")))
     written = sorted(file.name for file in out.iterdir() if file.is_file() and not file.name.startswith("."))
@@ -138,9 +133,8 @@ def _write_samples(out: Path, shards: Sequence[Path], sifted: Sifted) -> dict[st
     """Write samples, rejected rows, clusters and leaks in the order read; returns the counts."""
     read, reasons = 0, Counter[str]()
     tallies: dict[str, dict[str, Counter[str]]] = defaultdict(lambda: {split: Counter() for split in SPLITS})
-    with ExitStack() as stack:
+    with line_writer(out / "rejected.jsonl") as reject, ExitStack() as stack:
         writers = [stack.enter_context(split_writer(out, split)) for split in SPLITS]
-        reject = stack.enter_context(line_writer(out / "rejected.jsonl"))
         for number, row in enumerate(_all_rows(shards)):
             if row["number"] == BENCHMARK:
                 continue
@@ -155,8 +149,7 @@ def _write_samples(out: Path, shards: Sequence[Path], sifted: Sifted) -> dict[st
                     tallies[name][SPLITS[split]][value] += 1
     write_jsonl(out / "clusters.jsonl", sifted.clusters)
     write_jsonl(out / "leaks.jsonl", sifted.leaks)
-    drawn = {split: counter.total() for split, counter in tallies["by_kind"].items()}
-    splits = {split: {"kept": kept, "drawn": drawn[split]} for split, kept in sifted.kept.items()}
+    splits = {split: {"kept": kept, "drawn": tallies["by_kind"][split].total()} for split, kept in sifted.kept.items()}
     counts = {"in": read, "kept": sum(sifted.kept.values()), "rejected": reasons.total(), "splits": splits}
     report: dict[str, Any] = {"counts": counts, "reasons": _ranked(reasons)}
     report |= {"clusters": len(sifted.clusters), "leaks": len(sifted.leaks)}

@@ -83,9 +83,8 @@ def reworded(bucket: Keys, signatures: NDArray[np.uint32]) -> NDArray[np.int64]:
     """Pairs of rows, shape (pairs, 2), of one bucket whose words agree; bucket 0 takes no part."""
     found = []
     rows = np.flatnonzero(bucket)
-    width = PERMUTATIONS // BANDS
-    for band in range(BANDS):
-        part = np.ascontiguousarray(signatures[rows, band * width : (band + 1) * width]).view(np.uint64)
+    for start in range(0, PERMUTATIONS, PERMUTATIONS // BANDS):
+        part = np.ascontiguousarray(signatures[rows, start : start + PERMUTATIONS // BANDS]).view(np.uint64)
         keys = mix(bucket[rows], *part.T)
         order = rows[np.argsort(keys, kind="stable")]
         keys = np.sort(keys)
@@ -102,13 +101,8 @@ def clusters(n: int, pairs: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def components(n: int, links: Sequence[tuple[NDArray[np.int64], Keys]]) -> NDArray[np.int64]:
     """Cluster number of each of `n` rows, joined where they share a key; each link is rows and their keys (0: none)."""
-    pairs, offset = [np.empty((0, 2), np.int64)], n
-    for rows, keys in links:
-        names, inverse = np.unique(keys, return_inverse=True)
-        used = keys != 0
-        pairs.append(np.stack([rows[used], offset + inverse[used]], axis=1))
-        offset += len(names)
-    return clusters(offset, np.concatenate(pairs))[:n]
+    pairs = [np.stack([rows, rows[first_with_same(keys, np.arange(len(keys)))]], axis=1) for rows, keys in links]
+    return clusters(n, np.concatenate(pairs))
 
 
 def contradictory(asked: Keys, answers: tuple[NDArray[np.int64], Keys]) -> NDArray[np.bool_]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 
 from ..samples import Sample
 from .duplicates import content_words, hash_of, words_of
-from .pubmedqa import QUESTION_LINE
+from .mcq import QUESTION_LINE
 
 SHINGLE = 5  # words
 CONTAINED = 0.8  # of a benchmark question's shingles: what makes a leak
@@ -21,27 +21,23 @@ class TextIndex:
     """
 
     def __init__(self, questions: Iterable[tuple[str, str, list[str]]]) -> None:
-        texts = [(name, shingles(_distinctive(question, options))) for name, question, options in questions]
-        holders = Counter(shingle for _, found in texts for shingle in found)
-        self._questions: list[tuple[str, int]] = []  # the name, and how many shingles count
-        self._holders: defaultdict[int, list[int]] = defaultdict(list)
-        for name, found in texts:
-            telling = [shingle for shingle in found if holders[shingle] <= COMMON]
-            for shingle in telling:
-                self._holders[shingle].append(len(self._questions))
-            self._questions.append((name, len(telling)))
+        self._names, holders = list[str](), defaultdict[int, list[int]](list)
+        for number, (name, question, options) in enumerate(questions):
+            self._names.append(name)
+            for shingle in shingles(_distinctive(question, options)):
+                holders[shingle].append(number)
+        self._holders = {shingle: numbers for shingle, numbers in holders.items() if len(numbers) <= COMMON}
+        self._sizes = Counter(number for numbers in self._holders.values() for number in numbers)  # how many shingles count
 
     def leaks(self, sample: Sample) -> Iterator[tuple[str, float]]:
         """Names of the benchmark questions that a sample holds, each with the share of its shingles that are there."""
-        if not self._questions:
+        if not self._names:
             return
-        asked = sample.question.rpartition(QUESTION_LINE)[2]
-        found = shingles(f"{sample.question} {' '.join(sample.options or ())}") | {hash_of(*words_of(_without_task(asked)))}
+        found = shingles(f"{sample.question} {' '.join(sample.options or ())}") | {hash_of(*words_of(_asked(sample.question)))}
         hits = Counter(holder for shingle in found for holder in self._holders.get(shingle, ()))
         for holder, count in sorted(hits.items()):
-            name, most = self._questions[holder]
-            if count >= CONTAINED * most:
-                yield name, round(count / most, 3)
+            if count >= CONTAINED * self._sizes[holder]:
+                yield self._names[holder], round(count / self._sizes[holder], 3)
 
 
 def shingles(text: str) -> set[int]:
@@ -52,10 +48,10 @@ def shingles(text: str) -> set[int]:
 
 
 def _distinctive(question: str, options: list[str]) -> str:
-    asked = _without_task(question.rpartition(QUESTION_LINE)[2])
+    asked = _asked(question)
     few = len(content_words(words_of(asked))) < MIN_CONTENT_WORDS
     return f"{asked} {' '.join(options)}" if few else asked
 
 
-def _without_task(question: str) -> str:
-    return question.removesuffix("Answer yes, no or maybe.")
+def _asked(question: str) -> str:
+    return question.rpartition(QUESTION_LINE)[2].removesuffix("Answer yes, no or maybe.")

@@ -6,11 +6,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..files import json_line, render, write_aside, write_text
+from ..files import json_line, read_table, render, write_aside, write_text
 from ..samples import Sample, sample_row
 
 BATCH = 256  # rows that Parquet holds in memory
-COLUMNS = ("id", "question", "reference", "references", "modality", "source", "group", "options", "graded", "local_only")
 
 
 @contextmanager
@@ -26,14 +25,11 @@ def split_writer(out: Path, split: str) -> Iterator[Callable[[Sample], None]]:
 
     The two files appear when they are whole.
     """
-    from datasets import Features, Image, List, Value
+    from datasets import Features
     from pyarrow import Table
     from pyarrow.parquet import ParquetWriter
 
-    text = Value("string")
-    lists, marks = dict.fromkeys(("references", "options"), List(text)), dict.fromkeys(("graded", "local_only"), Value("bool"))
-    columns = dict.fromkeys(COLUMNS, text) | lists | marks
-    schema = Features(columns | {"images": List(Image()), "facts": text, "extra": text}).arrow_schema
+    schema = Features.from_dict(read_table("curation")["columns"]).arrow_schema
     waiting: list[dict[str, Any]] = []
     lines, aside = line_writer(out / f"samples_{split}.jsonl"), write_aside(out / f"{split}.parquet")
     with lines as add_line, aside as file, ParquetWriter(file, schema) as parquet:
@@ -44,10 +40,9 @@ def split_writer(out: Path, split: str) -> Iterator[Callable[[Sample], None]]:
 
         def write(sample: Sample) -> None:
             add_line(sample_row(sample, out.resolve()))
-            row = {name: getattr(sample, name) for name in COLUMNS}
+            row = {name: getattr(sample, name) for name in Sample.model_fields} | {"extra": sample.model_extra}
+            row |= {name: json.dumps(row[name]) if row[name] else None for name in ("facts", "extra")}
             row["images"] = [{"bytes": Path(image).read_bytes(), "path": Path(image).name} for image in sample.images]
-            row["facts"] = json.dumps(sample.facts) if sample.facts else None
-            row["extra"] = json.dumps(sample.model_extra) if sample.model_extra else None
             waiting.append(row)
             if len(waiting) >= BATCH:
                 flush()
@@ -59,9 +54,5 @@ def split_writer(out: Path, split: str) -> Iterator[Callable[[Sample], None]]:
 def write_pages(out: Path, report: dict[str, Any], figure: str) -> None:
     """`README.md`: the card, with the YAML header that the Hugging Face Hub and `datasets.load_dataset` read;
     `curation.html`: counts, reasons, leaks and a figure (a data URL) on one page that opens without a network."""
-    kept = sum(counts["kept"] for counts in report["counts"]["splits"].values())
-    size = ["n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M"][min(max(len(str(kept)) - 3, 0), 3)]
-    text_only = all(set(tags) <= {"text only"} for tags in report["by_modality"].values())
-    values = {"size": size, "task": "question-answering" if text_only else "visual-question-answering", "figure": figure}
     for page, template in (("README.md", "card.md.j2"), ("curation.html", "curation.html.j2")):
-        write_text(out / page, render(template, report=report, **values))
+        write_text(out / page, render(template, report=report, figure=figure))

@@ -16,7 +16,7 @@ from scipy.ndimage import gaussian_filter
 from ..files import InputError, write_aside
 from ..samples import open_image
 from .dicom import is_dicom, read_dicom
-from .processes import FEW, start_processes
+from .processes import FEW, do, start_processes
 
 MIN_SIDE, MAX_ASPECT = 16, 8
 CROP, PLACES = 0.05, 3  # of each side: what a copy may lack; of a crop along each side
@@ -82,11 +82,8 @@ def _look_at_file(path: str, changed: int, how: Looking) -> Look:
 
 
 def _look(content: bytes, path: str | None, how: Looking) -> Look:
-    name, modality = path or "in the table", None
-    if is_dicom(content):
-        picture, modality = read_dicom(content, name, how.allow_burned_in)
-    else:
-        picture = open_image(content, name=name)
+    name = path or "in the table"
+    picture, tag = read_dicom(content, name, how.allow_burned_in) if is_dicom(content) else (open_image(content, name=name), None)
     if min(picture.size) < MIN_SIDE:
         raise InputError(f"{name}: {picture.width} x {picture.height} pixels are too few; a side needs {MIN_SIDE}")
     if max(picture.size) > MAX_ASPECT * min(picture.size):
@@ -94,13 +91,13 @@ def _look(content: bytes, path: str | None, how: Looking) -> Look:
     if np.ptp(np.asarray(picture.getextrema()), axis=1).max() == 0:
         raise InputError(f"{name}: every pixel is the same")
     pixels = hashlib.sha256(f"{picture.size}".encode() + picture.tobytes()).hexdigest()[:16]
-    if path is None or modality or (how.size and picture.size != (how.size, how.size)):
+    if path is None or tag or (how.size and picture.size != (how.size, how.size)):
         path = str(how.folder / f"{pixels}_{how.size or 'whole'}.png")
         if not Path(path).exists():
             kept = picture.resize((how.size, how.size), Image.Resampling.BICUBIC) if how.size else picture
             with write_aside(path) as aside:
                 kept.save(aside, format="PNG")
-    return Look(path, pixels, perceptual_hashes(picture) if how.hashed else [], modality)
+    return Look(path, pixels, perceptual_hashes(picture) if how.hashed else [], tag)
 
 
 def perceptual_hashes(picture: Image.Image) -> list[str]:
@@ -154,8 +151,8 @@ def find_copies(pictures: list[tuple[str, bytes]]) -> NDArray[np.int64]:
     candidates = pairs[np.unique(pairs[:, :2], axis=0, return_index=True)[1]]
     paths = [pictures[number][0] for number in hashed]
     looked_at = [paths[b] for b in candidates[:, 1]], [paths[a] for a in candidates[:, 0]], candidates[:, 2].tolist()
-    with start_processes() if len(candidates) > FEW else nullcontext() as pool:
-        differences = list((partial(pool.map, chunksize=200) if pool else map)(broad_difference, *looked_at))
+    with start_processes(broad_difference) if len(candidates) > FEW else nullcontext() as pool:
+        differences = list(pool.map(do, *looked_at, chunksize=200) if pool else map(broad_difference, *looked_at))
     return hashed[candidates[np.array(differences, float) <= BROAD, :2]].reshape(-1, 2)
 
 
@@ -171,7 +168,6 @@ def broad_difference(inner: str, outer: str, view: int = 0) -> float:
     """
     one, other = _grey(inner), _grey(outer)
     box: tuple[float, ...] = _boxes(*other.size)[view]
-    far = 0.0
     for finest in (COMPARED // 2, COMPARED):
         side = min(finest, *one.size, *other.size)
         target = _pixels(one, (0, 0, *one.size), side)
@@ -219,8 +215,7 @@ def _tones(picture: Any) -> NDArray[np.float32]:
 def _compressed(picture: Any) -> NDArray[np.float32]:
     buffer = io.BytesIO()
     Image.fromarray(np.clip(picture, 0, 255).astype(np.uint8)).save(buffer, "JPEG", quality=50)
-    with Image.open(buffer) as image:
-        return np.asarray(image, np.float32)
+    return np.asarray(Image.open(buffer), np.float32)
 
 
 def _pixels(picture: Image.Image, box: tuple[float, ...], side: int) -> NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""Processes, one for each core, for work that takes minutes. In: what they are to know. Out: a pool that ends with its parent."""
+"""Processes, one for each core, for work that takes minutes. In: the work. Out: a pool that ends with its parent."""
 
 import os
 import threading
@@ -9,21 +9,25 @@ from typing import Any
 
 FEW = 5_000  # things that are done in this process, because starting others takes seconds
 MOST = 8
+_work: list[Callable[..., Any]] = []
 
 
-def start_processes(begin: Callable[..., None] | None = None, *known: Any) -> ProcessPoolExecutor:
-    """A pool whose processes each call `begin(*known)` first."""
-    return ProcessPoolExecutor(min(os.cpu_count() or 1, MOST), get_context("spawn"), initializer=_begin, initargs=(begin, known))
+def start_processes(work: Callable[..., Any]) -> ProcessPoolExecutor:
+    """A pool whose processes get `work`, with all that it knows, once and not with every call; `do` does it there."""
+    return ProcessPoolExecutor(min(os.cpu_count() or 1, MOST), get_context("spawn"), initializer=_begin, initargs=(work,))
 
 
-def _begin(begin: Callable[..., None] | None, known: tuple[Any, ...]) -> None:
+def do(*given: Any) -> Any:
+    """The work of this process, done on what is given."""
+    return _work[0](*given)
+
+
+def _begin(work: Callable[..., Any]) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    if begin:
-        begin(*known)
+    _work[:] = [work]
 
 
 def _end_with_parent() -> None:
     """A killed parent closes no pipe that its children would notice."""
-    if parent := parent_process():
-        parent.join()
-        os._exit(1)
+    parent_process().join()  # type: ignore[union-attr]
+    os._exit(1)

@@ -9,6 +9,8 @@ from yaml import YAMLError
 
 from ..files import InputError
 
+BENCHMARK = -1  # in place of the number of a row's source
+
 
 class Row(NamedTuple):
     """What a reader yields, one for each row, picture or question of its source, readable or not.

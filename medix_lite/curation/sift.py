@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from .duplicates import PERMUTATIONS, Keys, clusters, components, contradictory, first_with_same, hash_of, mix, reworded
 from .pictures import find_copies
+from .rows import BENCHMARK
 from .splits import MEASURED, SPLITS, carve, take
 
-BENCHMARK = -1  # in place of a source's number
 PRINTS = ("group", "asked", "reference", "turns")  # the fingerprints of a row that are one key each
 
 
@@ -62,30 +62,28 @@ class Sifted(NamedTuple):
 
 
 def load_table(rows: Iterable[dict[str, Any]]) -> Table:
-    """The table of examined rows (see `curate.examine`)."""
+    """The table of examined rows (see `checks.examine`)."""
     ids, about, hashes, minhashes, accepted, seen, leaks = [], [], [], bytearray(), [], [], []
-    places: dict[str, int] = {}
-    pictures: list[tuple[str, bytes]] = []
+    pictures: dict[str, tuple[int, str, bytes]] = {}
     for number, row in enumerate(rows):
-        prints, looks = row["prints"] or {}, row["looks"]
+        prints, looks = row.get("prints", {}), row.get("looks", [])
         ids.append(row["id"])
         about.append((row["number"], SPLITS.index(row["split"]), row["reason"] is None))
         pixels = hash_of(*(look["pixels"] for look in looks))
         hashes.append((hash_of(row["id"]), pixels, *(prints.get(name, 0) for name in PRINTS)))
         minhashes += bytes.fromhex(prints.get("words") or "00" * 4 * PERMUTATIONS)
         accepted += [(number, answer) for answer in prints.get("answers", ())]
-        leaks += [(number, name, share) for name, share in row["leaks"]]
+        leaks += [(number, name, share) for name, share in row.get("leaks", ())]
         for place, look in enumerate(looks):
-            picture = places.setdefault(look["pixels"], len(pictures))
-            if picture == len(pictures):
-                pictures.append((look["path"], bytes.fromhex("".join(look["hashes"]))))
-            seen.append((number, place, picture))
+            new = len(pictures), look["path"], bytes.fromhex("".join(look["hashes"]))
+            seen.append((number, place, pictures.setdefault(look["pixels"], new)[0]))
     source, split, alive = np.array(about, np.int16).reshape(-1, 3).T
     keys = dict(zip(("id", "pixels", *PRINTS), np.array(hashes, np.uint64).reshape(-1, 2 + len(PRINTS)).T, strict=True))
     words = np.frombuffer(bytes(minhashes), "<u4").reshape(len(ids), PERMUTATIONS)
     answers = np.array([row for row, _ in accepted], np.int64), np.array([key for _, key in accepted], np.uint64)
     shown = np.array(seen, np.int64).reshape(-1, 3)
-    return Table(ids, source, split, alive.astype(bool), keys, words, answers, shown, pictures, leaks)
+    different = [(path, hashes) for _, path, hashes in pictures.values()]
+    return Table(ids, source, split, alive.astype(bool), keys, words, answers, shown, different, leaks)
 
 
 def sift(table: Table, sizes: dict[str, int], seed: int) -> Sifted:
@@ -184,9 +182,7 @@ def _tie(table: Table, ties: dict[str, Keys], together: NDArray[np.int64], measu
 
 def _carve_missing(table: Table, together: NDArray[np.int64], sizes: dict[str, int], seed: int) -> None:
     """Give each source that lacks a measured split a part of its training rows for it."""
-    for index, split in enumerate(SPLITS):
-        if split not in MEASURED or not sizes.get(split):
-            continue
+    for index in (SPLITS.index(split) for split in MEASURED if sizes.get(split)):
         having = np.unique(table.source[table.split == index])
         rows = np.flatnonzero(table.alive & (table.split == 0) & ~np.isin(table.source, having))
         rows = rows[~np.isin(together[rows], together[np.setdiff1d(np.flatnonzero(table.alive), rows)])]

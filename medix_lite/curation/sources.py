@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,7 @@ import yaml
 from ..files import InputError, read_table, sha256_of
 from ..samples import content_id
 from .bccd import read_bccd
-from .mcq import read_mcq
-from .pubmedqa import read_pubmedqa
+from .mcq import read_mcq, read_pubmedqa
 from .rows import Row
 from .splits import SPLITS
 from .tables import read_folder, read_hub, read_parquet
@@ -19,8 +19,6 @@ from .tables import read_folder, read_hub, read_parquet
 POSSIBLE = "phantoms, bccd:PATH, pubmedqa:PATH, folder:PATH, parquet:PATH, mcq:PATH, hub:ID@REVISION"
 READERS = {"bccd": read_bccd, "pubmedqa": read_pubmedqa, "folder": read_folder, "parquet": read_parquet, "mcq": read_mcq}
 TEXT = (".txt", ".xml", ".json", ".jsonl", ".csv", ".md")
-
-
 ABOUT: dict[str, dict[str, Any]] = read_table("curation")["sources"]
 
 
@@ -33,14 +31,11 @@ def parse_spec(spec: str) -> tuple[str, str]:
     name, _, rest = spec.partition(":")
     if name not in ABOUT or (name == "phantoms" and rest):
         raise InputError(f"unknown source {spec!r}; use one of {POSSIBLE}")
-    if name == "phantoms":
-        return name, ""
-    if not rest:
+    if name != "phantoms" and not rest:
         raise InputError(f"source {name!r} needs a path: {name}:PATH")
-    if name == "hub":
-        _, _, revision = rest.partition("@")
-        if len(revision) != 40 or set(revision) - set("0123456789abcdef"):
-            raise InputError(f"source {spec!r}: pin the commit, hub:ID@REVISION with its 40 hexadecimal digits")
+    if name == "hub" and not re.fullmatch("[^@]*@[0-9a-f]{40}", rest):
+        raise InputError(f"source {spec!r}: pin the commit, hub:ID@REVISION with its 40 hexadecimal digits")
+    if name in ("phantoms", "hub"):
         return name, rest
     path = Path(rest).expanduser()
     if not (path.is_dir() or (name == "mcq" and path.is_file())):
@@ -87,31 +82,20 @@ def fingerprint(spec: str) -> str:
 def licence_of(spec: str) -> str:
     """The licence of a source: known for the named ones, else as the data set card says (README.md)."""
     name, rest = parse_spec(spec)
+    licence = ABOUT[name]["licence"]
     if name == "hub":
         from huggingface_hub import dataset_info
 
         repository, _, revision = rest.partition("@")
-        return _identifier(getattr(dataset_info(repository, revision=revision).card_data, "license", None))
-    card_file = Path(rest) / "README.md"
-    if ABOUT[name]["licence"] != "unknown" or not card_file.is_file():
-        return str(ABOUT[name]["licence"])
-    header = card_file.read_text(encoding="utf-8", errors="replace").split("---", 2)
-    try:
-        return _identifier(yaml.safe_load(header[1]).get("license") if len(header) == 3 and not header[0].strip() else None)
-    except (yaml.YAMLError, AttributeError):
-        return _identifier(None)
-
-
-def labels_of(spec: str) -> str:
-    """Where the labels of a source come from."""
-    return str(ABOUT[parse_spec(spec)[0]]["labels"])
+        licence = getattr(dataset_info(repository, revision=revision).card_data, "license", None)
+    elif licence == "unknown" and (card := Path(rest) / "README.md").is_file():
+        header = re.match(r"\s*---(.*?)---", card.read_text(encoding="utf-8", errors="replace"), re.DOTALL)
+        with suppress(yaml.YAMLError, AttributeError):
+            licence = yaml.safe_load(header[1]).get("license") if header else None
+    return licence if isinstance(licence, str) and re.fullmatch(r"[\w.-]{1,40}", licence) else "unknown"
 
 
 def short_name(spec: str) -> str:
     """A source without the machine's path: `folder:scans` for `folder:/some/where/scans`."""
     name, rest = parse_spec(spec)
     return name if ABOUT[name]["licence"] != "unknown" else f"{name}:{rest if name == 'hub' else Path(rest).name}"
-
-
-def _identifier(licence: object) -> str:
-    return licence if isinstance(licence, str) and re.fullmatch(r"[\w.-]{1,40}", licence) else "unknown"

@@ -1,9 +1,8 @@
 """Splits: rows with their components in; which split each goes to out. What belongs together is never divided."""
 
-import hashlib
 from collections.abc import Iterable
 
-from ..samples import Sample
+from ..samples import Sample, content_id
 
 SPLITS = ("train", "test", "probe")
 MEASURED = ("test", "probe")  # where a row stays when its component stands in several splits, first to last
@@ -12,7 +11,7 @@ CARVED = 0.1  # of the training rows, for a split that the source does not have
 
 def seeded_order(names: Iterable[str], seed: int) -> list[str]:
     """Names in an order that depends on the seed and each name only, not on the other names or their order."""
-    return sorted(names, key=lambda name: hashlib.sha256(f"{seed}\x1f{name}".encode("utf-8", "surrogatepass")).digest())
+    return sorted(names, key=lambda name: content_id(str(seed), name))
 
 
 def group_of(sample: Sample) -> str:

@@ -21,11 +21,10 @@ def read_folder(path: Path) -> Iterator[Row]:
     Raises:
         InputError: neither file is there.
     """
-    lines, table = path / "samples.jsonl", path / "samples.csv"
-    file = lines if lines.is_file() else table
-    if not file.is_file():
+    file = next((file for file in (path / "samples.jsonl", path / "samples.csv") if file.is_file()), None)
+    if not file:
         raise InputError(f"folder:{path} holds neither samples.jsonl nor samples.csv")
-    for number, row in _json_rows(lines) if file is lines else _csv_rows(table):
+    for number, row in _rows(file):
         place = f"{file.name}-{number}"
         if isinstance(row, str):
             yield bad_row(place, "train", f"{file}, row {number}: {row}")
@@ -42,34 +41,33 @@ def read_folder(path: Path) -> Iterator[Row]:
             yield Row(name, split, row, tuple(str(path / image) for image in images))
 
 
-def _json_rows(file: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
-    with file.open("rb") as handle:
-        for number, line in enumerate(handle, start=1):
-            if line.strip():
-                try:
-                    yield number, parse_row(line)
-                except ValueError as error:
-                    yield number, str(error)
-
-
-def _csv_rows(file: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
-    with file.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as handle:
-        reader = csv.DictReader(handle, strict=True)
+def _rows(file: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
+    """Number and fields of each row that is not blank, or why it cannot be read."""
+    table = file.suffix == ".csv"
+    opened: Any = file.open(encoding="utf-8-sig", errors="surrogateescape", newline="") if table else file.open("rb")
+    with opened as handle:
+        rows = map(_cells, csv.DictReader(handle, strict=True)) if table else map(_line, handle)
         for number in count(1):
             try:
-                row = next(reader, None)
-            except csv.Error as error:
-                yield number, f"not valid CSV ({error})"
-                continue
-            if row is None:
+                if (row := next(rows)) is not None:
+                    yield number, row
+            except StopIteration:
                 return
-            if None in row:
-                yield number, "more cells than the header has columns"
-                continue
-            filled: dict[str, Any] = {key: value for key, value in row.items() if value}
-            for key in {"images", "references", "options"} & filled.keys():
-                filled[key] = [part.strip() for part in filled[key].split("|") if part.strip()]
-            yield number, filled
+            except (ValueError, csv.Error) as error:
+                yield number, f"not valid CSV ({error})" if isinstance(error, csv.Error) else str(error)
+
+
+def _line(line: bytes) -> dict[str, Any] | None:
+    return parse_row(line) if line.strip() else None
+
+
+def _cells(row: dict[Any, Any]) -> dict[str, Any]:
+    if None in row:
+        raise ValueError("more cells than the header has columns")
+    filled = {key: value for key, value in row.items() if value}
+    for key in {"images", "references", "options"} & filled.keys():
+        filled[key] = [part.strip() for part in filled[key].split("|") if part.strip()]
+    return filled
 
 
 def read_parquet(path: Path) -> Iterator[Row]:
@@ -118,6 +116,5 @@ def medix_row(row: dict[str, Any], split: str, folder: Path = Path()) -> Row:
         fields |= {"modality": tagged[1].strip().upper() if contents else None, "reference": tagged[2]}
     elif contents:
         return bad_row(str(name), split, "the solution does not start with a modality tag")
-    if row.get("source"):
-        fields["source"] = str(row["source"])
+    fields |= {"source": str(row["source"])} if row.get("source") else {}
     return Row(str(name), split, fields, contents)
