@@ -17,6 +17,7 @@ import pytest
 import torch
 from test_cli import assert_one_clear_line, medix
 
+from medix_lite.evaluation.engines import local_engine
 from medix_lite.evaluation.generate import generate, generate_batch
 from medix_lite.files import read_json, read_jsonl, write_jsonl
 from medix_lite.judging.judges import judge_to_file, make_judge
@@ -112,17 +113,17 @@ def test_responses_torn_at_any_byte_are_completed_to_the_same_file(tmp_path, mon
         answers[key] = answers.get(key) or generate_batch(model, processor, batch, **how)
         return answers[key]
 
-    monkeypatch.setattr("medix_lite.evaluation.generate.generate_batch", remember)
+    monkeypatch.setattr("medix_lite.evaluation.engines.generate_batch", remember)
     samples = [Sample(id=f"é{i}", question=question, reference="r") for i, question in enumerate(("Which?", "Who?", "Where?"))]
     path = tmp_path / "responses.jsonl"
-    ask = {"model_name": "m", "revision": "r", "batch_size": 4, "copies": 2}
-    ask |= {"temperature": 1.0, "max_new_tokens": 8, "prompt_style": "compact"}
-    rows = generate(lambda: policy, samples, path, **ask)
+    ask = {"model_name": "m", "revision": "r", "copies": 2}
+    engine = local_engine(lambda: policy, batch_size=4, temperature=1.0, max_new_tokens=8, prompt_style="compact")
+    rows = generate(engine, samples, path, **ask)
     whole = path.read_bytes()
     assert len(rows) == len(whole.splitlines()) == 6
     for cut in range(len(whole) + 1):
         path.write_bytes(whole[:cut])
-        assert generate(lambda: policy, samples, path, **ask) == rows, cut
+        assert generate(engine, samples, path, **ask) == rows, cut
         assert path.read_bytes() == whole, cut
 
 

@@ -34,7 +34,7 @@ class Pair(Sample):
 
     def sample(self) -> Sample:
         """The question as a sample, named by what it asks."""
-        fields = self.model_dump(include={"question", "reference", "references", "options", "modality"})
+        fields = self.model_dump(include={"question", "reference", "references", "options", "modality", "local_only"})
         return Sample(id=content_id(self.question, self.reference), **fields)
 
 
