@@ -43,6 +43,7 @@ def mentions_judge(sample: Sample, answer: str, template_id: str) -> Verdict:
     return rule_verdict(sample, "YES" if right else "NO", "lexicon", template_id)
 
 
+Arms = dict[str, dict[str, Any]]
 WEAK: dict[str, Callable[[Sample, str, str], Verdict]] = {"exact": exact_judge, "mentions": mentions_judge}
 
 
@@ -62,7 +63,7 @@ def reword(sample: Sample) -> Sample:
     return sample.model_copy(update={"reference": form + sample.reference.removeprefix(concept.policy[0])})
 
 
-def find_arms(experiment: str, names: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
+def find_arms(experiment: str, names: Sequence[str] = ()) -> Arms:
     """The arms of an experiment, or those that are named, with what differs in each.
 
     Raises:
@@ -70,7 +71,7 @@ def find_arms(experiment: str, names: Sequence[str] = ()) -> dict[str, dict[str,
     """
     if experiment not in (known := read_table("arms")):
         raise InputError(f"unknown experiment {experiment!r}; use one of {', '.join(known)}")
-    arms: dict[str, dict[str, Any]] = known[experiment]
+    arms: Arms = known[experiment]
     if unknown := [name for name in names if name not in arms]:
         raise InputError(f"unknown arm {unknown[0]!r}; use one of {', '.join(arms)}")
     return {name: arms[name] for name in names} or arms
@@ -99,11 +100,10 @@ def measure_policy(run: Run, adapter: Path | None, out: Path) -> dict[str, Any]:
     samples = curated(run)["test"]
     rows = ask_policy(run.profile, samples, out, adapter=adapter, task="phantoms", seed=run.seed)
     responses = [parse_response(row["response"], has_image=s.has_image) for s, row in zip(samples, rows, strict=True)]
-    judged = [v.score for v in judge_answers(run_judge(run), samples, [r.answer for r in responses])]
     faults = [check_reasoning(s.facts or {}, r.thinking, r.answer) for s, r in zip(samples, responses, strict=True)]
     return {
         "true": [t.score if t else None for t in truths(samples, responses)],
-        "judged": judged,
+        "judged": [v.score for v in judge_answers(run_judge(run), samples, [r.answer for r in responses])],
         "format": [format_signal(r) for r in responses],
         "reasoning": [float(not set(some) - {CONTRADICTS}) for some in faults],
         "consistent": [float(CONTRADICTS not in some) for some in faults],
@@ -122,9 +122,7 @@ def curve_of(rows: Iterable[dict[str, Any]], training: Training) -> list[dict[st
     return kept
 
 
-def run_arms(
-    run: Run, arms: dict[str, dict[str, Any]], seeds: Iterable[int], report: Callable[[str], None] = print
-) -> dict[str, Any]:
+def run_arms(run: Run, arms: Arms, seeds: Iterable[int], report: Callable[[str], None] = print) -> dict[str, Any]:
     """Train and measure every arm with every seed below `run.folder/arms`; what is done already is read back.
 
     Args:
@@ -182,9 +180,7 @@ def compare_arms(found: dict[str, Any], reference: str = "composite") -> dict[st
 
     def row(arm: str) -> dict[str, Any]:
         part: dict[str, Any] = {name: bootstrap(mean_over_seeds(found, arm, name), found["groups"]) for name in found["base"]}
-        part["gain"] = paired_difference(
-            mean_over_seeds(found, arm, "true"), np.array(found["base"]["true"], float), found["groups"]
-        )
+        part["gain"] = paired_difference(mean_over_seeds(found, arm, "true"), found["base"]["true"], found["groups"])
         part["worst_seed"] = round(min(float(np.mean(one["true"])) for one in found["arms"][arm]), 4)
         if reference in found["arms"] and arm != reference:
             part[f"{reference} ahead by"] = ahead_by(found, reference, arm)

@@ -12,25 +12,22 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from .evaluation.statistics import METRICS, PROBED, points
-from .files import clear_errors, read_table
+from .files import read_table, write_aside
 from .responses import parse_response
 from .rewards.composite import Reward
 from .samples import Sample
 
-DARK, LIGHT, MID = "#1f3a5f", "#e07b39", "#7a8ca3"
-STYLES = ((LIGHT, "s"), (MID, "^"), (DARK, "o"))
+DARK, MID = "#1f3a5f", "#7a8ca3"
 EMPTY: dict[str, Any] = {"frame_on": False, "xticks": [], "yticks": []}
-SIGNALS = ("accuracy", "semantic", "format", "modality")
 NAMES = {"true_accuracy": "true accuracy\n(oracle)", "judged_accuracy": "judged\naccuracy", "pass_at_8": "pass@8\n(sampled)"}
 PANELS = {"by_modality": "modality", "by_kind": "kind of question", "by_source": "source", "by_length": "length of the reference"}
 
 
 def save(figure: Figure, path: Path) -> Path:
     """Lay a figure out, write it as PNG, without a date inside, and close it."""
-    with clear_errors(path):
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with write_aside(path) as aside:
         figure.tight_layout()
-        figure.savefig(path, dpi=110, bbox_inches="tight", metadata={"Software": None})
+        figure.savefig(aside, format="png", dpi=110, bbox_inches="tight", metadata={"Software": None})
     plt.close(figure)
     return path
 
@@ -43,22 +40,20 @@ def data_url(path: Path) -> str:
 def curation_counts(report: dict[str, Any]) -> Figure:
     """Shares of each split by modality, kind of question, source and length of the reference, from a curation report."""
     splits = [split for split, counts in report["counts"]["splits"].items() if counts["drawn"]]
-    tables = {name: report.get(name, {}) for name in PANELS}
-    values = {name: list(dict.fromkeys(v for split in splits for v in tables[name][split]))[:18] for name in PANELS}
+    values = {name: list(dict.fromkeys(v for split in splits for v in report[name][split]))[:18] for name in PANELS}
     heights = [max(map(len, (values[a], values[b]))) + 2 for a, b in (("by_modality", "by_kind"), ("by_source", "by_length"))]
     figure, axes = plt.subplots(2, 2, figsize=(11, 0.32 * sum(heights) + 1), height_ratios=heights)
     for axis, (name, title) in zip(axes.flat, PANELS.items(), strict=True):
-        for offset, (split, colour, hatch) in enumerate(zip(splits, (DARK, LIGHT, MID), ("", "//", ".."), strict=False)):
-            n = sum(tables[name][split].values())
-            shares = [tables[name][split].get(value, 0) / n for value in values[name]]
+        for offset, (split, bars) in enumerate(zip(splits, read_table("figures")["splits"], strict=False)):
+            n = sum(report[name][split].values())
+            shares = [report[name][split].get(value, 0) / n for value in values[name]]
             places = np.arange(len(values[name])) + (offset - (len(splits) - 1) / 2) * 0.27
-            axis.barh(places, shares, 0.27, color=colour, hatch=hatch, edgecolor="white", label=f"{split} (n = {n})")
+            axis.barh(places, shares, 0.27, **bars, edgecolor="white", label=f"{split} (n = {n})")
         axis.set_yticks(range(len(values[name])), values[name], fontsize=8, parse_math=False)
         axis.invert_yaxis()
         axis.set_title(title, fontsize=10)
         axis.set_xlabel("share of the split", fontsize=8)
-    labelled = axes[0, 0].get_legend_handles_labels()
-    figure.legend(*labelled, fontsize=8, frameon=False, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0))
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), fontsize=8, ncols=3, **read_table("figures")["legend"])
     return figure
 
 
@@ -79,9 +74,9 @@ def reward_anatomy(texts: Sequence[str], rewards: Sequence[Reward], weights: dic
     """Stacked bars: what each signal adds to the total of each completion."""
     figure, axis = plt.subplots(figsize=(8, 0.75 * len(texts) + 1.2))
     left = np.zeros(len(texts))
-    for signal, colour, hatch in zip(SIGNALS, (DARK, LIGHT, MID, "#d8dee6"), ("", "//", "..", "xx"), strict=True):
+    for signal, bars in read_table("figures")["signals"].items():
         values = np.array([(reward.signals.get(signal) or 0.0) * weights[signal] for reward in rewards])
-        axis.barh(range(len(texts)), values, left=left, color=colour, hatch=hatch, edgecolor="white", label=signal)
+        axis.barh(range(len(texts)), values, left=left, **bars, edgecolor="white", label=signal)
         left += values
     for row, reward in enumerate(rewards):
         total = "null" if reward.total is None else f"{reward.total:.3f}"
@@ -112,44 +107,50 @@ def training_curves(rows: Sequence[dict[str, Any]], probe_n: int, max_tokens: in
     return figure
 
 
+def _plot_seeds(axis: Any, seeds: list[dict[str, Any]], x: str, y: str, alpha: float, window: int = 1, **line: Any) -> None:
+    """Mean and range over the seeds of an arm: column `y` of their curves, in moving means of `window` points, over column `x`."""
+    curves = [points(one["curve"], x, y).T for one in seeds]
+    places = np.mean([xs[window - 1 :] for xs, _ in curves], axis=0)
+    values = np.array([np.convolve(ys, np.full(window, 1 / window), "valid") for _, ys in curves])
+    axis.plot(places, values.mean(0), **line)
+    axis.fill_between(places, values.min(0), values.max(0), color=line["color"], alpha=alpha, linewidth=0)
+
+
 def arm_curves(found: dict[str, Any]) -> Figure:
     """A panel for each arm of `ablation.run_arms`: what its reward pays and what is true, mean and range over the seeds."""
-    arms = found["arms"]
+    arms, lines = found["arms"], read_table("figures")["arms"]
     rows = -(-len(arms) // 4)
     figure, axes = plt.subplots(rows, 4, figsize=(12, 2.6 * rows), sharex=True, sharey=True, squeeze=False)
-    lines = {"reward": ("reward (paid)", LIGHT, "--"), PROBED: ("true accuracy (probe)", DARK, "-")}
     for axis, (arm, seeds) in zip(axes.flat, arms.items(), strict=False):
-        for key, (label, colour, style) in lines.items():
-            of_seed = [points(one["curve"], "step", key) for one in seeds]
-            steps, values = of_seed[0][:, 0], np.array([one[:, 1] for one in of_seed])
-            if key == "reward":  # as often as the probe
-                window = max(1, len(steps) // 12)
-                values = np.array([np.convolve(some, np.full(window, 1 / window), "valid") for some in values])
-                steps = steps[window - 1 :]
-            axis.plot(steps, values.mean(0), color=colour, linestyle=style, label=label)
-            axis.fill_between(steps, values.min(0), values.max(0), color=colour, alpha=0.2, linewidth=0)
+        as_the_probe = max(1, len(points(seeds[0]["curve"], "step", "reward")) // 12)
+        _plot_seeds(axis, seeds, "step", "reward", 0.2, as_the_probe, **lines["reward"])
+        _plot_seeds(axis, seeds, "step", PROBED, 0.2, **lines[PROBED])
         axis.set(title=arm, ylim=(0, 1.02))
         axis.grid(alpha=0.3)
-    for axis in axes.flat[len(arms) :]:
-        axis.set_visible(False)
-    for axis in axes[-1]:
-        axis.set_xlabel("step")
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), frameon=False, ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0))
+    plt.setp(axes.flat[len(arms) :], visible=False)
+    plt.setp(axes[-1], xlabel="step")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), ncols=2, **read_table("figures")["legend"])
     return figure
 
 
 def algorithm_curves(found: dict[str, Any]) -> Figure:
     """True accuracy on the probe over rollouts drawn, a line for each of up to four arms of `run_arms`: mean and range of seeds."""
-    styles = (("-", DARK), ("--", LIGHT), (":", MID), ("-.", "black"))
     figure, axis = plt.subplots(figsize=(8, 4))
-    for (arm, seeds), (style, colour) in zip(found["arms"].items(), styles, strict=False):
-        drawn, true = np.array([points(one["curve"], "rollouts", PROBED) for one in seeds]).transpose(2, 0, 1)
-        axis.plot(drawn.mean(0), true.mean(0), style, color=colour, label=arm)
-        axis.fill_between(drawn.mean(0), true.min(0), true.max(0), color=colour, alpha=0.12, linewidth=0)
+    for (arm, seeds), line in zip(found["arms"].items(), read_table("figures")["algorithms"], strict=False):
+        _plot_seeds(axis, seeds, "rollouts", PROBED, 0.12, label=arm, **line)
     axis.set(xlabel="rollouts drawn, dropped ones included", ylabel="true accuracy (probe)", ylim=(0, 1.02))
     axis.legend(frameon=False)
     axis.grid(alpha=0.3)
     return figure
+
+
+def _shade(axis: Any, values: Any, best: Any, number: str, top: float, low: float = 0.0, **text: Any) -> None:
+    """A grid of numbers on grey from `low` (white) to `top` (black), those of `best` in bold; NaN stays empty. Shapes (m, n)."""
+    axis.imshow(values, cmap="Greys", vmin=low, vmax=top, aspect="auto")
+    for (row, column), value in np.ndenumerate(values):
+        if not np.isnan(value):
+            weight = "bold" if best[row, column] else "normal"
+            axis.text(column, row, format(value, number), ha="center", va="center", weight=weight, **text)
 
 
 def rate_heatmap(table: dict[str, Any]) -> Figure:
@@ -158,56 +159,53 @@ def rate_heatmap(table: dict[str, Any]) -> Figure:
     rates, weights = (list(dict.fromkeys(names)) for names in zip(*found, strict=True))
     values = np.array([[found[rate, weight] for weight in weights] for rate in rates])
     figure, axis = plt.subplots(figsize=(5.5, 3.6))
-    axis.imshow(values, cmap="Greys", vmin=min(0.0, values.min()), vmax=max(0.01, 2 * values.max()), aspect="auto")
-    for (row, column), value in np.ndenumerate(values):
-        axis.text(column, row, f"{value:+.2f}", ha="center", va="center", weight="bold" if value == values.max() else "normal")
+    _shade(axis, values, values == values.max(), "+.2f", max(0.01, 2 * values.max()), min(0.0, values.min()))
     axis.set_xticks(range(len(weights)), weights)
     axis.set_yticks(range(len(rates)), rates)
     axis.set(xlabel="weight of the KL term", ylabel="learning rate", title="gain in true accuracy")
     return figure
 
 
+def _with_errors(parts: list[dict[str, Any]]) -> tuple[Any, Any]:
+    """Values of `bootstrap`, shape (n,), and how far their intervals reach below and above them, shape (2, n)."""
+    values, limits = np.array([part["value"] for part in parts]), np.array([part["ci95"] for part in parts])
+    return values, np.clip(np.abs(limits.T - values), 0, None)
+
+
 def audit_by_kind(audits: dict[str, dict[str, Any]]) -> Figure:
     """Error rates of judges (from `audit`) by kind of candidate, with 95% intervals: wrong taken for right, right refused."""
     kinds = list(next(iter(audits.values()))["by_kind"])
-    figure, axes = plt.subplots(1, 2, figsize=(11, 0.42 * len(kinds) + 1.2), sharey=True)
-    panels = {"fpr": "wrong candidates taken for right", "fnr": "right candidates refused (or left open)"}
-    for axis, (rate, title) in zip(axes, panels.items(), strict=True):
+    figure, axes = plt.subplots(1, 2, figsize=(11, 0.42 * len(kinds) + 1.2), sharey=True, subplot_kw={"xlim": (-0.02, 1.02)})
+    for axis, (rate, title) in zip(axes, read_table("figures")["errors"].items(), strict=True):
         for number, (name, found) in enumerate(audits.items()):
-            parts = [found["by_kind"][kind][rate] for kind in kinds]
-            values, limits = np.array([part["value"] for part in parts]), np.array([part["ci95"] for part in parts])
-            places, (colour, marker) = np.arange(len(kinds)) + 0.25 * (number - 1), STYLES[number % 3]
-            errors = np.clip(np.abs(limits.T - values), 0, None)
-            axis.errorbar(values, places, xerr=errors, label=name, color=colour, fmt=marker, markersize=4, elinewidth=1)
+            values, errors = _with_errors([found["by_kind"][kind][rate] for kind in kinds])
+            places, mark = np.arange(len(kinds)) + 0.25 * (number - 1), read_table("figures")["marks"][number % 3]
+            axis.errorbar(values, places, xerr=errors, label=name, **mark, linestyle="none", markersize=4, elinewidth=1)
         axis.set_title(title, fontsize=10)
         axis.set_xlabel("share, 95% interval", fontsize=8)
-        axis.set_xlim(-0.02, 1.02)
         axis.grid(axis="x", alpha=0.3)
     axes[0].set_yticks(range(len(kinds)), kinds, fontsize=8)
     axes[0].invert_yaxis()
-    figure.legend(*axes[0].get_legend_handles_labels(), frameon=False, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0))
+    figure.legend(*axes[0].get_legend_handles_labels(), ncols=3, **read_table("figures")["legend"])
     return figure
 
 
 def base_against_trained(scores: dict[str, Any]) -> Figure:
     """Paired bars with 95% intervals for every metric of `results.json`."""
     metrics = [metric for metric in METRICS if scores["base"][metric]["value"] is not None]
-    figure, axis = plt.subplots(figsize=(1.7 * len(metrics) + 1.5, 3.8))
+    figure, axis = plt.subplots(figsize=(1.7 * len(metrics) + 1.5, 3.8), subplot_kw={"ylim": (0, 1.14)})
     for offset, which, colour, hatch in ((-0.2, "base", MID, "//"), (0.2, "trained", DARK, "")):
-        values = np.array([scores[which][metric]["value"] for metric in metrics])
-        limits = np.array([scores[which][metric]["ci95"] for metric in metrics])
-        errors = np.clip(np.abs(limits.T - values), 0, None)
+        values, errors = _with_errors([scores[which][metric] for metric in metrics])
         places = np.arange(len(metrics)) + offset
         axis.bar(places, values, 0.38, yerr=errors, capsize=3, color=colour, hatch=hatch, edgecolor="white", label=which)
-        for place, value, high in zip(places, values, limits[:, 1], strict=True):
+        for place, value, high in zip(places, values, values + errors[1], strict=True):
             axis.text(place, high + 0.015, f"{value:.2f}", ha="center", fontsize=8)
     axis.set_xticks(range(len(metrics)), [NAMES.get(metric, metric) for metric in metrics], fontsize=9)
-    axis.set_ylim(0, 1.14)
     axis.set_ylabel(f"share of {scores['base']['n']} questions, 95% intervals", fontsize=8)
     axis.legend(frameon=False, ncols=2, loc="upper center", bbox_to_anchor=(0.5, 1.13))
     headline = metrics[0]
-    before, after = scores["base"][headline]["value"], scores["trained"][headline]["value"]
-    gain, (low, high) = scores["gain"][headline]["value"], scores["gain"][headline]["ci95"]
+    before, after, gain = (scores[which][headline]["value"] for which in ("base", "trained", "gain"))
+    low, high = scores["gain"][headline]["ci95"]
     name = NAMES.get(headline, headline).splitlines()[0].capitalize()
     found = f"{name} {before:.2f} before RL, {after:.2f} after: paired gain {gain:+.2f}, 95% [{low:+.2f}, {high:+.2f}]"
     figure.text(0.5, -0.06, found, ha="center", fontsize=9)
@@ -237,11 +235,11 @@ def calibration_curves(found: dict[str, dict[str, Any]]) -> Figure:
     """Of each policy's `statistics.calibration`: accuracy by confidence, and the share wrong among the answers it is surest of."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8))
     left.plot([0, 1], [0, 1], color="black", linewidth=0.8)
-    for (name, one), (colour, marker) in zip(found.items(), STYLES[1:], strict=False):
+    for (name, one), mark in zip(found.items(), read_table("figures")["marks"][1:], strict=False):
         sure, true, n = np.array([(row["confidence"], row["accuracy"], row["n"]) for row in one["bins"]]).T
-        left.plot(sure, true, color=colour, label=f"{name}, ECE {one['ece']:.2f}")
-        left.scatter(sure, true, s=4 + 200 * n / n.sum(), color=colour, marker=marker)
-        right.plot(np.arange(1, len(one["risk"]) + 1) / len(one["risk"]), one["risk"], color=colour, label=name)
+        left.plot(sure, true, color=mark["color"], label=f"{name}, ECE {one['ece']:.2f}")
+        left.scatter(sure, true, s=4 + 200 * n / n.sum(), **mark)
+        right.plot(np.arange(1, len(one["risk"]) + 1) / len(one["risk"]), one["risk"], color=mark["color"], label=name)
     left.set(xlabel="confidence", ylabel="share right", xlim=(0, 1.03), ylim=(0, 1.03))
     right.set(xlabel="share answered, surest first", ylabel="share wrong of these", ylim=(0, None))
     for axis in (left, right):
@@ -255,12 +253,9 @@ def leaderboard_heatmap(board: dict[str, Any]) -> Figure:
     names, tasks = list(board["columns"]), board["tasks"]
     values = np.array([[board["columns"][name]["scores"].get(task) for name in names] for task in tasks], dtype=float)
     one_judge = [column["judge"] == read_table("leaderboard")["judge"] for column in board["columns"].values()]
+    best = one_judge & (values == np.nanmax(np.where(one_judge, values, -1), axis=1, keepdims=True))
     figure, axis = plt.subplots(figsize=(2.5 + 0.75 * len(names), 1.5 + 0.34 * len(tasks)))
-    axis.imshow(values, cmap="Greys", vmin=0, vmax=1.3, aspect="auto")
-    for (row, column), value in np.ndenumerate(values):
-        if not np.isnan(value):
-            best = one_judge[column] and value == np.nanmax(values[row][one_judge])
-            axis.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=7, weight="bold" if best else "normal")
+    _shade(axis, values, best, ".2f", 1.3, fontsize=7)
     axis.set_xticks(range(len(names)), [textwrap.fill(name, 18) for name in names], rotation=60, ha="right", fontsize=8)
     axis.set_yticks(range(len(tasks)), tasks, fontsize=8)
     axis.set_title("share right, or marks over 5; in bold the best that the published judge saw", fontsize=9)

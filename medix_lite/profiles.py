@@ -48,9 +48,7 @@ class Training(Strict):
     epsilon_low: float = Field(0.2, gt=0, description="a ratio is clipped below 1 less this")
     epsilon_high: float = Field(0.2, gt=0, description="and above 1 plus this")
     delta: float | None = Field(None, gt=1, description="where advantages are negative, no ratio counts more than this (dual clip)")
-    rollouts: Literal["transformers", "vllm-colocate", "vllm-server"] = Field(
-        "transformers", description="who draws them (vLLM: GPU)"
-    )
+    rollouts: Literal["transformers", "vllm-colocate", "vllm-server"] = Field("transformers", description="by whom (vLLM: GPU)")
     vllm_server: str = Field("http://localhost:8000", description="where `trl vllm-serve` listens, for vllm-server")
     updates_per_batch: int = Field(1, gt=0, description="optimizer steps for each batch of rollouts")
     dynamic_sampling: Literal["mean", "std"] | None = Field(None, description="which groups are dropped and drawn anew")

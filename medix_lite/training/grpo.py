@@ -22,11 +22,11 @@ from ..models.sharing import see_once, tower_of
 from ..profiles import Profile, Training, processes_of
 from ..responses import build_prompt
 from ..samples import Sample, open_image
-from .trainer import DynamicSampling, trainer_class
+from .trainer import trainer_class
 
 LORA_TARGETS = r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
-Probe = Callable[[Any, Any], dict[str, float]]
-Report = Callable[[dict[str, Any]], None]
+Probe = Callable[[Any, Any], dict[str, float]] | None
+Report = Callable[[dict[str, Any]], None] | None
 
 
 def training_rows(samples: Sequence[Sample], profile: Profile) -> Any:
@@ -58,10 +58,9 @@ def grpo_config(profile: Profile, out: Path, seed: int, processor: Any) -> Any:
     own, left = divmod(t.group_size * t.prompts_per_step, processes := processes_of(profile).num_processes)
     micro_batch = min(t.micro_batch or own, own)
     if left or own % micro_batch:
-        raise InputError(
-            f"{t.group_size} x {t.prompts_per_step} responses of a step do not divide among {processes} processes"
-            f"{f' in passes of {micro_batch}' if t.micro_batch else ''}; change training.prompts_per_step or training.micro_batch"
-        )
+        what = f"{t.group_size} x {t.prompts_per_step} responses of a step do not divide among {processes} processes"
+        passes = f" in passes of {micro_batch}" if t.micro_batch else ""
+        raise InputError(f"{what}{passes}; change training.prompts_per_step or training.micro_batch")
     accumulated = own // micro_batch
     if (by_vllm := t.rollouts != "transformers") and on_cpu:
         raise InputError(f"training.rollouts={t.rollouts} needs a GPU; set it to transformers")
@@ -80,20 +79,12 @@ def grpo_config(profile: Profile, out: Path, seed: int, processor: Any) -> Any:
         max_completion_length=profile.max_new_tokens,
         use_cpu=on_cpu,
         generation_kwargs={"logit_bias": dict.fromkeys(banned, -100.0)} if by_vllm else {"suppress_tokens": banned},
-        use_vllm=by_vllm,
-        vllm_mode="server" if t.rollouts == "vllm-server" else "colocate",
+        **read_table("grpo")["rollouts"][t.rollouts],
     )
 
 
 def train_policy(
-    profile: Profile,
-    samples: Sequence[Sample],
-    reward_function: Callable[..., Any],
-    out: Path,
-    *,
-    seed: int = 0,
-    probe: Probe | None = None,
-    report: Report = lambda row: None,
+    profile: Profile, samples: Sequence[Sample], reward: Any, out: Path, seed: int = 0, probe: Probe = None, report: Report = None
 ) -> dict[str, Any]:
     """Train a LoRA adapter into `out/adapter`, writing one line a step to `out/metrics.jsonl`.
 
@@ -102,7 +93,7 @@ def train_policy(
 
     Args:
         samples: training questions.
-        reward_function: a TRL reward function that finds its sample by the `id` column.
+        reward: a TRL reward function that finds its sample by the `id` column.
         probe: measures the policy before the first step, every `probe_every` steps and at the end; training never reads it.
         report: called with every metrics row.
 
@@ -127,10 +118,9 @@ def train_policy(
     rows = read_jsonl(metrics, torn_last_line=True) if last and metrics.exists() else []
     kept = [row for row in rows if row["step"] <= start_step]
     processes.wait_for_everyone()
-    if processes.is_main_process:
-        write_jsonl(metrics, kept)
+    processes.on_main_process(write_jsonl)(metrics, kept)
 
-    trainer = make_trainer(profile, samples, reward_function, out, seed)
+    trainer = make_trainer(profile, samples, reward, out, seed)
     processor = trainer.processing_class
     recorder = make_recorder(metrics, processor, t, probe, report, kept[-1]["seconds"] if kept else 0.0)
     trainer.add_callback(recorder)
@@ -148,7 +138,7 @@ def train_policy(
     return {"seconds": round(recorder.seconds, 1), "steps": t.steps, "adapter": str(adapter)}
 
 
-def make_trainer(profile: Profile, samples: Sequence[Sample], reward_function: Callable[..., Any], out: Path, seed: int = 0) -> Any:
+def make_trainer(profile: Profile, samples: Sequence[Sample], reward: Callable[..., Any], out: Path, seed: int = 0) -> Any:
     """The trainer of a run that has not begun, on the policy with a fresh adapter; arguments as for `train_policy`.
 
     Writes `out/trainer.json`: every setting as the backend uses it, and those that it has changed.
@@ -169,19 +159,17 @@ def make_trainer(profile: Profile, samples: Sequence[Sample], reward_function: C
     context = getattr(model.config.get_text_config(), "max_position_embeddings", profile.max_new_tokens + 1)
     if profile.max_new_tokens >= context:
         raise InputError(f"max_new_tokens {profile.max_new_tokens} fills the policy's context of {context} tokens; lower it")
-    dynamic = DynamicSampling(t.dynamic_sampling, t.max_draws) if t.dynamic_sampling else None
     config = grpo_config(profile, out, seed, processor)
     asked = config.to_dict()
     parts = {"args": config, "train_dataset": training_rows(samples, profile), "model": model, "processing_class": processor}
     plain = profile.policy.backend == "unsloth" or config.gradient_checkpointing  # which keep no keys and values
-    kind = trainer_class(dynamic, share_prompts=t.share_prompts and not plain)
-    trainer = kind(**parts, reward_funcs=reward_function, peft_config=lora)
+    kind = trainer_class(t.dynamic_sampling, t.max_draws, share_prompts=t.share_prompts and not plain)
+    trainer = kind(**parts, reward_funcs=reward, peft_config=lora)
     if t.share_pictures and profile.policy.backend != "unsloth":
         trainer.forget_pictures = see_once(tower_of(trainer.model), remember=True)
     used = trainer.args.to_dict()
     changed = {name: {"asked": asked.get(name), "used": value} for name, value in used.items() if value != asked.get(name)}
-    if trainer.accelerator.is_main_process:
-        write_json(out / "trainer.json", {"changed_by_backend": changed, "used": used})
+    trainer.accelerator.on_main_process(write_json)(out / "trainer.json", {"changed_by_backend": changed, "used": used})
     return trainer
 
 
@@ -259,7 +247,7 @@ def load_for_training(profile: Profile, seed: int) -> tuple[Any, Any, Any]:
     return *load_policy(profile.policy.path, revision=profile.policy.revision, dtype=profile.policy.dtype), lora
 
 
-def make_recorder(metrics: Path, processor: Any, settings: Training, probe: Probe | None, report: Report, spent: float) -> Any:
+def make_recorder(metrics: Path, processor: Any, settings: Training, probe: Probe, report: Report, spent: float) -> Any:
     """A trainer callback that writes one metrics row a step and runs the probe with the random state put back.
 
     Args:
@@ -288,17 +276,18 @@ def make_recorder(metrics: Path, processor: Any, settings: Training, probe: Prob
 
         def _probe(self, model: Any) -> dict[str, float]:
             assert probe is not None
-            random_state, was_training = torch.get_rng_state(), model.training
+            was_training = model.training
             model.eval()
-            measured = probe(model, processor)
+            with torch.random.fork_rng(devices=[]):
+                measured = probe(model, processor)
             model.train(was_training)
-            torch.set_rng_state(random_state)
             return {f"probe/{name}": value for name, value in measured.items()}
 
         def _write(self, row: dict[str, Any]) -> None:
             self.seconds = spent + time.perf_counter() - started
             clean = {k: round(v, 6) if isinstance(v, float) else v for k, v in row.items()} | {"seconds": round(self.seconds, 2)}
             append_jsonl(metrics, [clean])
-            report(clean)
+            if report:
+                report(clean)
 
     return Recorder()

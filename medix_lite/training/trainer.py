@@ -1,6 +1,6 @@
 """TRL's `GRPOTrainer` and what it lacks. In: rows with id, prompt and images. Out: completions with rewards and advantages."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,25 +10,13 @@ from ..models.sharing import Pictures, completion_logits
 Row = dict[str, Any]
 
 
-class DynamicSampling(NamedTuple):
-    """How groups that cannot teach are replaced (DAPO, Yu et al. 2025).
-
-    Attributes:
-        by: `mean` keeps groups whose mean reward lies inside (0.01, 0.99), as MediX-R1 does; `std` those whose rewards differ.
-            The two part where a group of equal rewards has neither all nor nothing: `mean` keeps it and it teaches nothing.
-        most: batches drawn at most; what is missing then is filled up with groups that were dropped.
-    """
-
-    by: str
-    most: int
-
-
 def teaches(rewards: NDArray[np.floating[Any]], by: str) -> NDArray[np.bool_]:
-    """Which groups are kept.
+    """Which groups are kept, since they can teach (DAPO, Yu et al. 2025).
 
     Args:
         rewards: shape (groups, group size), NaN where a completion could not be scored.
-        by: `mean` or `std`.
+        by: `mean` keeps groups whose mean reward lies inside (0.01, 0.99), as MediX-R1 does; `std` those whose rewards differ.
+            The two part where a group of equal rewards has neither all nor nothing: `mean` keeps it and it teaches nothing.
 
     Returns:
         shape (groups,); a group with fewer than two scored completions is never kept.
@@ -40,15 +28,19 @@ def teaches(rewards: NDArray[np.floating[Any]], by: str) -> NDArray[np.bool_]:
     return (scored.sum(1) > 1) & ((mean > 0.01) & (mean < 0.99) if by == "mean" else spread > 1e-6)
 
 
-def trainer_class(dynamic: DynamicSampling | None = None, *, share_prompts: bool = False) -> type:
+def trainer_class(by: str | None = None, most: int = 1, *, share_prompts: bool = False) -> type:
     """TRL's `GRPOTrainer` with five things added.
 
     A batch may mix samples with and without pictures: TRL 1.14.2 hands the processor None for a prompt without a picture, which
     it refuses (an empty list is what it takes), and the vision tower an empty tensor in a pass without any. A server judges
     while log-probabilities are computed, not after (`overlaps`). The order of an epoch hangs on seed and epoch alone, where
     TRL's hangs on the epochs that this process has seen, so that a resumed run would see another. Groups that cannot teach are
-    dropped and drawn anew (`dynamic`), before any log-probability is computed for them. And the prompt of a group is read once
-    for log-probabilities, not once for each completion (`share_prompts`).
+    dropped and drawn anew, before any log-probability is computed for them. And the prompt of a group is read once for
+    log-probabilities, not once for each completion (`share_prompts`).
+
+    Args:
+        by: which groups are kept, as for `teaches`; None keeps all.
+        most: batches drawn at most; what is missing then is filled up with groups that were dropped.
     """
     import torch
     from trl import GRPOTrainer
@@ -71,8 +63,8 @@ def trainer_class(dynamic: DynamicSampling | None = None, *, share_prompts: bool
 
         def _generate_and_score_completions(self, inputs: list[Row]) -> dict[str, Any]:
             self.forget_pictures()
-            if dynamic and self.model.training:
-                inputs = self._draw(inputs, dynamic)
+            if by and self.model.training:
+                inputs = self._draw(inputs, by)
             self._ids = [row["id"] for row in inputs]
             return super()._generate_and_score_completions(inputs)
 
@@ -102,14 +94,12 @@ def trainer_class(dynamic: DynamicSampling | None = None, *, share_prompts: bool
                 shown = own if own and own.pixel_values.numel() else None
                 known |= shown._asdict() if shown else dict.fromkeys(Pictures._fields)
                 known |= {"mm_token_type_ids": kinds[part] if shown else None}
-                made.append(self._logps_of_pass(model, ids[part], mask[part], kept, shown, **known))
+                made.append(self._pass_logps(model, ids[part], mask[part], kept, shown, **known))
             join = lambda parts: None if parts[0] is None else torch.cat(parts)  # noqa: E731
             logps, entropies, losses = zip(*made, strict=True)
             return join(logps), join(entropies), None if losses[0] is None else torch.stack(losses).mean()
 
-        def _logps_of_pass(
-            self, model: Any, ids: Any, mask: Any, kept: int, shown: Pictures | None, **known: Any
-        ) -> tuple[Any, ...]:
+        def _pass_logps(self, model: Any, ids: Any, mask: Any, kept: int, shown: Pictures | None, **known: Any) -> tuple[Any, ...]:
             if not share_prompts or known.get("compute_aux_loss"):
                 return super()._get_per_token_logps_and_entropies(model, ids, mask, kept, **known)
             logits = completion_logits(model, ids, mask, kept, known["mm_token_type_ids"], shown)
@@ -119,46 +109,42 @@ def trainer_class(dynamic: DynamicSampling | None = None, *, share_prompts: bool
                 return *selective_log_softmax_and_entropy(logits, ids[:, -kept:], **how), None
             return selective_log_softmax(logits, ids[:, -kept:], **how), None, None
 
-        def _draw(self, inputs: list[Row], how: DynamicSampling) -> list[Row]:
+        def _draw(self, inputs: list[Row], by: str) -> list[Row]:
             """Roll out batch after batch until enough groups are kept; returns their rows and leaves the rest in `_drawn`."""
-            size = self.num_generations
-            wanted, groups = len(inputs) // size, list[tuple[bool, slice, int]]()
-            drawn: list[tuple[list[Row], tuple[Any, ...], Any]] = []
+            size, wanted = self.num_generations, len(inputs) // self.num_generations
+            drawn, kept = list[tuple[list[Row], tuple[Any, ...], Any]](), np.array([], dtype=bool)
             rows = inputs
             while True:
                 self._ids = [row["id"] for row in rows]
                 prompts = [prepare_multimodal_messages(row["prompt"], images=row["images"]) for row in rows]
                 made = self._generate(prompts)
                 rewards = self._calculate_rewards(rows, prompts, made[3], made[1])
-                kept = teaches(rewards[:, 0].double().cpu().numpy().reshape(-1, size), how.by)
-                groups += [(bool(keep), slice(g * size, (g + 1) * size), len(drawn)) for g, keep in enumerate(kept)]
                 drawn.append((rows, made, rewards))
-                missing = wanted - sum(keep for keep, *_ in groups)
-                if missing <= 0 or len(drawn) == how.most:
+                kept = np.append(kept, teaches(rewards[:, 0].double().cpu().numpy().reshape(-1, size), by))
+                missing = wanted - int(kept.sum())
+                if missing <= 0 or len(drawn) == most:
                     break
                 # The same draws in a resumed run: they hang on seed, step and number only.
                 rng = np.random.default_rng([self.args.seed, self.state.global_step, len(drawn)])
                 chosen = rng.choice(len(self.train_dataset), min(missing, len(self.train_dataset)), replace=False)
                 rows = [row for place in chosen.tolist() for row in [self.train_dataset[place]] * size]
-            everything = torch.cat([rewards for *_, rewards in drawn]).nanmean().item()
-            self._metrics["train"]["drawn_reward"].append(everything)
+            all_rows, all_rewards = [row for rows, *_ in drawn for row in rows], torch.cat([rewards for *_, rewards in drawn])
             if waits := self._pending_metrics.pop("reward_seconds", None):
                 self._log_metric("reward_seconds", sum(waits))
-            self._metrics["train"]["dropped_groups"].append(sum(not keep for keep, *_ in groups) / len(groups))
-            self._metrics["train"]["draws"].append(float(len(drawn)))
-            self._metrics["train"]["rollouts"].append(float(len(groups) * size))
-            chosen_groups = sorted(groups, key=lambda group: not group[0])[:wanted]
+            counts = {"dropped_groups": float(np.mean(~kept)), "draws": float(len(drawn)), "rollouts": float(len(all_rows))}
+            for name, value in ({"drawn_reward": all_rewards.nanmean().item()} | counts).items():
+                self._metrics["train"][name].append(value)
+            groups = np.argsort(~kept, kind="stable")[:wanted]  # those kept, and then of the others what is missing
+            places = [group * size + number for group in groups.tolist() for number in range(size)]
 
             def joined(part: int) -> list[Any] | None:
-                parts = [drawn[batch][1][part] for _, _, batch in chosen_groups]
-                if all(values is None for values in parts):
-                    return None
-                own = zip(parts, chosen_groups, strict=True)
-                return [value for values, (_, place, _) in own for value in ([[]] * size if values is None else values[place])]
+                everything = [value for rows, made, _ in drawn for value in made[part] or [None] * len(rows)]
+                values = [everything[place] for place in places]
+                return None if all(value is None for value in values) else [[] if value is None else value for value in values]
 
             # prompt ids, completion ids, tool mask, completions, log-probabilities; extra fields; images, images of tools
             made = *(joined(part) for part in range(5)), {}, joined(6), []
-            self._drawn = made, torch.cat([drawn[batch][2][place] for _, place, batch in chosen_groups])
-            return [row for _, place, batch in chosen_groups for row in drawn[batch][0][place]]
+            self._drawn = made, all_rewards[places]
+            return [all_rows[place] for place in places]
 
     return MedixGRPOTrainer
