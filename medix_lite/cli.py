@@ -179,12 +179,12 @@ def generate(
     rows = ask_policy(p, questions, out, adapter=adapter, engine=engine, copies=copies, seed=seed)
     typer.echo(f"{out}: {len(rows)} responses, {sum(row['finish_reason'] == 'length' for row in rows)} truncated")
     if failed := [row for row in rows if row["finish_reason"] == "error"]:
-        say_failed(len(failed), f"{failed[0]['id']!r}: {failed[0]['error']}")
+        say_failed(len(failed), len(rows), f"{failed[0]['id']!r}: {failed[0]['error']}")
 
 
-def say_failed(n: int, first: str) -> None:
+def say_failed(n: int, of: int, first: str) -> None:
     """End with status 1: what was done is kept, some is missing."""
-    sys.exit(f"medix-lite: {n} ended with an error, the first is {first}; run the same command again to ask only these")
+    sys.exit(f"medix-lite: {n} of {of} ended with an error, the first is {first}; run the same command again to ask only these")
 
 
 ResponsesOption = Annotated[Path, typer.Option(help="Responses file (JSONL).")]
@@ -215,7 +215,7 @@ def judge(
     verdicts = judge_responses(joined, judged_by, path, TEMPLATES.get(template))
     typer.echo(f"{path}: {len(verdicts)} verdicts, {sum(v.score is None for v in verdicts)} unscored")
     if failed := [v for v in verdicts if v.error and not v.error.startswith(("no rule decides", "no majority"))]:
-        say_failed(len(failed), f"{failed[0].id!r}: {failed[0].error}")
+        say_failed(len(failed), len(verdicts), f"{failed[0].id!r}: {failed[0].error}")
 
 
 @app.command("audit-judge")

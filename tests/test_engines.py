@@ -79,7 +79,7 @@ def test_one_poisonous_question_blocks_nothing(server, samples, tmp_path):
     files = ["--samples", str(tmp_path / "samples.jsonl"), "--out", str(out), "--engine", f"openai:m@{server.url}"]
     result = medix("generate", *files)
     assert_one_clear_line(result)
-    assert "1 questions got no response" in result.stderr
+    assert "1 of 12 ended with an error, the first is 's3'" in result.stderr
     assert "InternalServerError (HTTP 500)" in result.stderr
     rows = {row["id"]: row for row in read_jsonl(out)}
     assert len(rows) == 12
