@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from medix_lite.evaluation.overlap import contains
 from medix_lite.files import read_json
 from medix_lite.judging.audit import Pair
 from medix_lite.judging.verdicts import Verdict
@@ -35,8 +36,8 @@ def evouna_pairs(folder: Path) -> list[Pair]:
     return pairs
 
 
-def contains(pairs: list[Pair]) -> list[Verdict]:
-    """The usual shortcut: YES if a reference is a part of the answer, whatever the case."""
-    found = [any(text.casefold() in pair.candidate.casefold() for text in pair.sample().accepted()) for pair in pairs]
+def judge_by_containing(pairs: list[Pair]) -> list[Verdict]:
+    """The usual shortcut as a judge: YES if a reference is a part of the answer."""
+    found = [any(contains(pair.candidate, text) for text in pair.sample().accepted()) for pair in pairs]
     known = {"decided_by": "exact", "judge_id": "contains"}
     return [Verdict(id="x", verdict="YES" if yes else "NO", score=float(yes), **known) for yes in found]

@@ -59,7 +59,7 @@ def semantic_signal(
     forms = {text: read(text) for text in {*texts, *chain.from_iterable(references_list)}}
     wanted = {forms[reference] for references in references_list for reference in references} - cache.keys()
     fresh = list(dict.fromkeys([*(forms[text] for text in texts if text), *sorted(wanted)]))
-    vectors = dict(zip(fresh, _embed(embedder, fresh), strict=True)) if fresh else {}
+    vectors = dict(zip(fresh, embed(embedder, fresh), strict=True)) if fresh else {}
     cache.update({form: vectors[form] for form in wanted})
 
     def best(text: str, references: Sequence[str]) -> float | None:
@@ -73,7 +73,8 @@ def semantic_signal(
     return [best(text, refs) if text else 0.0 for text, refs in zip(texts, references_list, strict=True)]
 
 
-def _embed(embedder: Any, texts: list[str]) -> NDArray[np.float32]:
+def embed(embedder: Any, texts: list[str]) -> NDArray[np.float32]:
+    """Unit vectors of n texts, shape (n, width), from a `SentenceTransformer`."""
     readable = [text.encode("utf-8", "replace").decode() for text in texts]  # tokenizers refuse lone surrogates
     vectors = embedder.encode(readable, normalize_embeddings=True, convert_to_numpy=True, show_progress_bar=False)
     return np.asarray(vectors, np.float32)

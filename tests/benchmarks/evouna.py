@@ -18,7 +18,7 @@ from pathlib import Path
 from sklearn.metrics import cohen_kappa_score, matthews_corrcoef
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from benchmark_files import contains, evouna_pairs
+from benchmark_files import evouna_pairs, judge_by_containing
 
 from medix_lite.files import write_jsonl
 from medix_lite.judging.audit import judge_pairs
@@ -32,7 +32,7 @@ def main(every="1", out=""):
         return
     print(f"{len(pairs)} labelled answers, {sum(pair.label for pair in pairs)} of them right")
     pairs = pairs[:: int(every)]
-    judged = {"contains": contains(pairs), "rules": judge_pairs(pairs, make_judge("rules"))}
+    judged = {"contains": judge_by_containing(pairs), "rules": judge_pairs(pairs, make_judge("rules"))}
     found = {}
     for system in (*dict.fromkeys(pair.kind for pair in pairs), "all"):
         mine = [i for i, pair in enumerate(pairs) if system in (pair.kind, "all")]

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from benchmark_files import contains, evouna_pairs
+from benchmark_files import evouna_pairs, judge_by_containing
 
 from medix_lite.files import DATA, write_json
 from medix_lite.judging.audit import audit, judge_pairs, read_pairs
@@ -33,7 +33,10 @@ def main() -> None:
     write_json(DATA / "reference" / "judge-audit.json", audits)
     if folder := os.environ.get("MEDIX_LITE_REAL_DATA"):
         humans = evouna_pairs(Path(folder))
-        found = {"contains": audit(humans, contains(humans)), "rules": audit(humans, judge_pairs(humans, make_judge("rules")))}
+        found = {
+            "contains": audit(humans, judge_by_containing(humans)),
+            "rules": audit(humans, judge_pairs(humans, make_judge("rules"))),
+        }
         for name, agreement in found.items():
             print(line(name, agreement))
         write_json(DATA / "reference" / "judge-humans.json", found)
