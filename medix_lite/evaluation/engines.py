@@ -58,14 +58,10 @@ def served_engine(
             sampling = {"max_tokens": max_new_tokens, "temperature": temperature, "top_p": 1, "seed": seed_of(seed, *place)}
             return {"model": model, "messages": served_messages(place[0], **how)} | sampling
 
-        for place, completion in ask_server(url, asked, request, timeout=timeout):
-            sample, index = asked[place]
-            try:
-                choice = completion.choices[0]
-                yield [Answer(sample.id, index, choice.message.content or "", choice.finish_reason)]
-            except (AttributeError, TypeError, IndexError):
-                failed = completion if isinstance(completion, Exception) else ValueError("no chat completion")
-                yield [Answer(sample.id, index, "", "error", describe_error(failed))]
+        for place, said in ask_server(url, asked, request, timeout=timeout):
+            failed = isinstance(said, Exception)
+            what = ("", "error", describe_error(said)) if failed else (said.message.content, said.finish_reason, None)
+            yield [Answer(asked[place][0].id, asked[place][1], *what)]
 
     return answer
 

@@ -18,7 +18,7 @@ from ..samples import Sample, read_samples, validated
 from .generate import Key
 from .leaderboard import zip_results
 from .score import slice_scores
-from .statistics import agreement, bootstrap, corrected_mean, paired_difference
+from .statistics import bootstrap, cohens_kappa, corrected_mean, paired_difference
 from .tasks import trivial_answers
 
 
@@ -122,7 +122,7 @@ def score_file(
     found["macro"] = round(sum(known) / len(known), 4) if known else None
     for judge_id in others:
         theirs = bootstrap([verdict.score for verdict in decided[judge_id]], groups)
-        kappa = agreement(*([str(v.verdict or v.raw_score) for v in decided[name]] for name in (first, judge_id)))
+        kappa = cohens_kappa(*([str(v.verdict or v.raw_score) for v in decided[name]] for name in (first, judge_id)))
         found.setdefault("other_judges", {})[judge_id] = {"accuracy": theirs, "kappa": kappa}
     if slices:
         found["slices"] = {column: slice_scores(joined.samples, scores, column) for column in slices}

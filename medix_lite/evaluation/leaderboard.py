@@ -35,19 +35,11 @@ def add_scores(folder: Path, model: str, scores: dict[str, Any]) -> Path:
     """Keep what `score_file` found as `folder/MODEL--JUDGE.json`, in place of what this model and judge had for the same tasks."""
     path = folder / f"{file_name(model)}--{file_name(scores['judge'])}.json"
     kept = read_json(path) if path.exists() else {"by_task": {}}
-    by_task = kept["by_task"] | scores["by_task"]
-    write_json(path, {"model": model, "judge": scores["judge"], "by_task": by_task})
+    write_json(path, {"model": model, "judge": scores["judge"], "by_task": kept["by_task"] | scores["by_task"]})
     return path
 
 
-def zip_results(
-    model: str,
-    path: Path,
-    samples: list[Sample],
-    rows: list[dict[str, Any]],
-    verdicts: list[dict[str, Any]],
-    scores: dict[str, Any],
-) -> None:
+def zip_results(model: str, path: Path, samples: list[Sample], rows: Rows, verdicts: Rows, scores: dict[str, Any]) -> None:
     """Write a zip file that holds `results/MODEL/` in MediX-R1's layout: `MODEL.jsonl` (responses with question and reference),
     `MODEL_eval.jsonl` (verdicts) and `MODEL_score.txt`.
 
@@ -56,10 +48,9 @@ def zip_results(
     """
     refuse_to_send(samples, path.name)
     name = file_name(model)
-    asked = [
-        {"question": s.question, "reference": s.reference, "task": s.source} | row for s, row in zip(samples, rows, strict=True)
-    ]
-    files = {f"{name}.jsonl": "".join(map(json_line, asked)), f"{name}_eval.jsonl": "".join(map(json_line, verdicts))}
+    asked = ({"question": sample.question, "reference": sample.reference, "task": sample.source} for sample in samples)
+    rows = [question | row for question, row in zip(asked, rows, strict=True)]
+    files = {f"{name}.jsonl": "".join(map(json_line, rows)), f"{name}_eval.jsonl": "".join(map(json_line, verdicts))}
     files[f"{name}_score.txt"] = render("score.txt.j2", scores=scores, model=model)
     with write_aside(path) as aside, ZipFile(aside, "w", ZIP_DEFLATED) as archive:
         for file, text in files.items():

@@ -18,7 +18,7 @@ from ..curation.splits import group_of
 from ..files import InputError, append_jsonl, read_json, read_jsonl, refuse_existing, write_json, write_jsonl
 from ..responses import format_question
 from .files import join_responses
-from .statistics import bootstrap, paired_difference
+from .statistics import bootstrap, cohens_kappa, paired_difference
 
 CHOICES = ("left", "tie", "right")
 
@@ -120,13 +120,8 @@ def summarise(study: Path) -> dict[str, Any]:
 
 
 def _kappa(raters: list[dict[str, str]]) -> float | None:
-    from sklearn.metrics import cohen_kappa_score
-
-    found = []
-    for one, other in combinations(raters, 2):
-        chosen = [[rated[pair] for pair in one if pair in other] for rated in (one, other)]
-        if len({*chosen[0], *chosen[1]}) > 1:
-            found.append(float(cohen_kappa_score(*chosen)))
+    chosen = ([[rated[pair] for pair in one if pair in other] for rated in (one, other)] for one, other in combinations(raters, 2))
+    found = [kappa for both in chosen if (kappa := cohens_kappa(*both)) is not None]
     return round(float(np.mean(found)), 4) if found else None
 
 

@@ -128,16 +128,12 @@ def slice_scores(samples: list[Sample], scores: ArrayLike, column: str) -> dict[
     def value_of(sample: Sample) -> Any:
         return kind_of(sample) if column == "kind" else (sample.facts or {}).get(column, sample.model_dump().get(column))
 
-    values = [value_of(sample) for sample in samples]
-    here = np.array([value not in (None, "", []) for value in values])
-    if not here.any():
+    values = np.array(["" if value in (None, "", []) else str(value) for value in map(value_of, samples)])
+    if not (values != "").any():
         raise InputError(f"no sample has anything in the column {column!r}; slice by another one")
-    numbers, groups = np.asarray(scores, dtype=float)[here], [group_of(s) for s, kept in zip(samples, here, strict=True) if kept]
-    named = np.array([str(value) for value, kept in zip(values, here, strict=True) if kept])
-    return {
-        str(name): {
-            "score": bootstrap(np.where(named == name, numbers, np.nan), groups),
-            "gap": gap(numbers, named == name, groups),
-        }
-        for name in np.unique(named)
-    }
+    numbers, groups = np.where(values == "", np.nan, np.asarray(scores, dtype=float)), [group_of(s) for s in samples]
+    found = {}
+    for name in np.unique(values[values != ""]):
+        own = bootstrap(np.where(values == name, numbers, np.nan), groups)
+        found[str(name)] = {"score": own, "gap": gap(numbers, values == name, groups)}
+    return found

@@ -56,21 +56,24 @@ def gap(values: ArrayLike, inside: ArrayLike, clusters: list[str] | None = None,
         as `bootstrap`, n being the group's; all None where one side is empty.
     """
     numbers, within = np.asarray(values, dtype=float), np.asarray(inside, dtype=bool)
-    sides = [within & ~np.isnan(numbers), ~within & ~np.isnan(numbers)]
+    keep = ~np.isnan(numbers)
+    sides, numbers = (within[keep], ~within[keep]), numbers[keep]
     if not all(side.any() for side in sides):
         return {"value": None, "ci95": [None, None], "n": int(sides[0].sum())}
-    _, index = np.unique(np.arange(numbers.size) if clusters is None else np.asarray(clusters), return_inverse=True)
-    sums = [np.bincount(index[side], numbers[side], index.max() + 1) for side in sides]
-    counts = [np.bincount(index[side], minlength=index.max() + 1) for side in sides]
-    draws = np.random.default_rng(seed).multinomial(index.max() + 1, np.full(index.max() + 1, 1 / (index.max() + 1)), DRAWS)
-    with np.errstate(invalid="ignore"):  # a draw without anyone of the group says nothing
-        means = [draws @ total / (draws @ number) for total, number in zip(sums, counts, strict=True)]
-    low, high = np.nanpercentile(means[0] - means[1], [2.5, 97.5])
+    _, index = np.unique(np.arange(numbers.size) if clusters is None else np.asarray(clusters)[keep], return_inverse=True)
+    size = int(index.max()) + 1
+    draws = np.random.default_rng(seed).multinomial(size, np.full(size, 1 / size), DRAWS)
+
+    def means(side: NDArray[np.bool_]) -> NDArray[np.float64]:
+        sums, counts = draws @ np.bincount(index, numbers * side, size), draws @ np.bincount(index, side, size)
+        return np.divide(sums, counts, where=counts > 0, out=np.full(DRAWS, np.nan))  # a draw without anyone says nothing
+
+    low, high = np.nanpercentile(means(sides[0]) - means(sides[1]), [2.5, 97.5])
     value = numbers[sides[0]].mean() - numbers[sides[1]].mean()
     return {"value": round(float(value), 4), "ci95": [round(float(low), 4), round(float(high), 4)], "n": int(sides[0].sum())}
 
 
-def agreement(first: list[str], second: list[str]) -> float | None:
+def cohens_kappa(first: list[str], second: list[str]) -> float | None:
     """Cohen's kappa of two raters' choices, in order; None where both always choose the same one."""
     from sklearn.metrics import cohen_kappa_score
 

@@ -114,7 +114,7 @@ def ask_server(
     timeout: float = 30.0,
     attempts: int = 4,
 ) -> Iterator[tuple[int, Any]]:
-    """Chat completions of a server, as they arrive: the place of the item and its completion, or the exception in its stead.
+    """What a server says to each item, as it arrives: the item's place and the choice with the text, or the exception in its stead.
 
     `CONCURRENCY` requests are in flight at a time over kept connections. After `BROKEN` failures in a row the rest is not sent.
 
@@ -140,11 +140,13 @@ def ask_server(
                 if not optional:
                     raise
                 completion = client.chat.completions.create(**asked)
-        except Exception as error:  # one item's failure is that item's: the others keep their completions
+            if not (choices := getattr(completion, "choices", None)) or not isinstance(choices[0].message.content, str):
+                raise InputError("the server's reply is no chat completion with a text")
+        except Exception as error:  # one item's failure is that item's: the others keep their replies
             failed += 1
             return place, error
         failed = 0
-        return place, completion
+        return place, choices[0]
 
     with connect(url, timeout, attempts) as client, ThreadPoolExecutor(CONCURRENCY) as pool:
         try:
@@ -168,21 +170,14 @@ def openai_judge(model: str, url: str, *, seed: int | None = None, **patience: A
 
     def ask(prompts: list[str], template: Template) -> list[Reply]:
         optional = {"extra_body": {"structured_outputs": {"choice": list(template.choices)}}, "logprobs": True}
-        completions = dict(ask_server(url, prompts, request, optional=optional, **patience))
-        return [_read_completion(completions[place]) for place in range(len(prompts))]
+        said = dict(ask_server(url, prompts, request, optional=optional, **patience))
+        return [_read_choice(said[place]) for place in range(len(prompts))]
 
     return ask
 
 
-def _read_completion(completion: Any) -> Reply:
-    if isinstance(completion, Exception):
-        return Reply(None, error=describe_error(completion))
-    try:
-        choice = completion.choices[0]
-        text = choice.message.content
-        tokens = choice.logprobs.content if getattr(choice, "logprobs", None) else None
-    except (AttributeError, TypeError, IndexError):
-        return Reply(None, error="the server's reply is no chat completion")
-    if not isinstance(text, str):
-        return Reply(None, error="the server's reply has no text")
-    return Reply(text, math.exp(min(0.0, sum(token.logprob for token in tokens))) if tokens else None)
+def _read_choice(choice: Any) -> Reply:
+    if isinstance(choice, Exception):
+        return Reply(None, error=describe_error(choice))
+    tokens = choice.logprobs.content if getattr(choice, "logprobs", None) else None
+    return Reply(choice.message.content, math.exp(min(0.0, sum(token.logprob for token in tokens))) if tokens else None)
