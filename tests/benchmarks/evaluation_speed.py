@@ -46,7 +46,9 @@ def in_process(folder: Path, rounds: int) -> None:
     import vllm
 
     samples = read_samples(folder / "samples.jsonl")
-    llm = vllm.LLM(model=str(TINY / "policy"), dtype="float32", seed=0, enforce_eager=True)
+    # Without its caches of prompts and pictures, which would make whoever comes second faster.
+    fair = {"enable_prefix_caching": False, "mm_processor_cache_gb": 0}
+    llm = vllm.LLM(model=str(TINY / "policy"), dtype="float32", seed=0, enforce_eager=True, **fair)
     vllm.LLM = lambda **_: llm  # the start of the engine is nobody's speed
     sampling = vllm.SamplingParams(max_tokens=HOW["max_new_tokens"], temperature=0)
     llm.chat([served_messages(sample, **ASKED) for sample in samples[:32]], sampling, use_tqdm=False)
