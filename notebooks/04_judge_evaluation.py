@@ -17,7 +17,7 @@
 # **What you will learn.** To evaluate a base and a trained policy in three stages, with intervals, and to say how much of the
 # gain is real.
 #
-# **Minutes:** 4. **Prerequisites:** notebook 03 has trained an adapter in this run folder.
+# **Minutes:** 5. **Prerequisites:** notebook 03 has trained an adapter in this run folder.
 #
 # > Research and education only, not for clinical use.
 #
