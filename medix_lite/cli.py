@@ -136,9 +136,7 @@ def train(
 
 @app.command()
 def task(
-    names: Annotated[
-        list[str], typer.Argument(help="Names, all, llm, vlm, more, or YAML files; nothing: a list.", default_factory=list)
-    ],
+    names: Annotated[list[str] | None, typer.Argument(help="Names, all, llm, vlm, more, or YAML files; nothing: a list.")] = None,
     out: Annotated[Path, typer.Option(help="Folder; each task gets one in it.")] = Path("tasks"),
     path: Annotated[Path | None, typer.Option(help="Its rows (or its source's folder) on this machine; one task only.")] = None,
     revision: Annotated[str | None, typer.Option(help="Commit of its data set on the Hub; one task only.")] = None,
@@ -175,7 +173,8 @@ def generate(
 
     p = load_profile(profile, parse_settings(settings))
     questions = read_samples(samples)
-    prepare_device(p)
+    if not engine.startswith("openai:"):
+        prepare_device(p)
     rows = ask_policy(p, questions, out, adapter=adapter, engine=engine, copies=copies, seed=seed)
     typer.echo(f"{out}: {len(rows)} responses, {sum(row['finish_reason'] == 'length' for row in rows)} truncated")
     if failed := [row for row in rows if row["finish_reason"] == "error"]:

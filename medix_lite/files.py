@@ -38,7 +38,8 @@ def file_name(name: str) -> str:
     >>> file_name("openai:m@http://localhost")
     'openai_m_http___localhost'
     """
-    return re.sub(r"[^\w.-]", "_", name)
+    short = name if len(name) <= 100 else f"{name[:80]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+    return re.sub(r"[^\w.-]", "_", short)
 
 
 @contextmanager
@@ -171,7 +172,9 @@ def complete_jsonl(
     """
     found = read_jsonl(path, torn_last_line=True) if path.exists() else []
     rows: dict[Any, dict[str, Any]] = {row.get("input"): row for row in found}
-    if set(rows) - set(keys) or (path.exists() and path.read_bytes()[:1] not in (b"", b"{")):
+    # A row without a result may be of what was asked before: it is nobody's loss.
+    others = {key for key, row in rows.items() if key is None or row.get(unfinished, 0) is not None} - set(keys)
+    if others or (path.exists() and path.read_bytes()[:1] not in (b"", b"{")):
         raise InputError(f"{path} holds {what} of other answers or settings, or something else; choose another file")
     missing = [place for place, key in enumerate(keys) if key not in rows or rows[key][unfinished] is None]
     for start in range(0, len(missing), CHUNK):

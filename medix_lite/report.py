@@ -37,14 +37,13 @@ def write_report(
 
 
 def examples(measured: Measured) -> list[dict[str, Any]]:
-    """Answers to look at: wrong ones, then unscored, then right ones; of each as many kinds of question as there are."""
-    found = []
+    """Answers to look at: wrong ones, then unscored, then right ones, of each many kinds; none that may not leave this machine."""
+    found, rows = [], list(zip(measured.samples, measured.responses, measured.verdicts, strict=True))
     for score, most in SHOWN.items():
-        here = [place for place, verdict in enumerate(measured.verdicts) if verdict.score == score]
-        kinds = [kind_of(measured.samples[place]) for place in here]
+        here = [row for row in rows if row[2].score == score and not row[0].local_only]
+        kinds = [kind_of(sample) for sample, _, _ in here]
         turn = sorted(range(len(here)), key=lambda i: (kinds[:i].count(kinds[i]), i))
-        for place in (here[i] for i in turn[:most]):
-            sample = measured.samples[place]
-            one = {"sample": sample, "response": measured.responses[place], "verdict": measured.verdicts[place]}
-            found.append(one | {"pictures": [picture_url(open_image(path)) for path in sample.images]})
+        for sample, response, verdict in (here[i] for i in turn[:most]):
+            pictures = [picture_url(open_image(path)) for path in sample.images]
+            found.append({"sample": sample, "response": response, "verdict": verdict, "pictures": pictures})
     return found

@@ -234,8 +234,8 @@ def ask_policy(
         InputError: the engine is unknown or not there, or cannot put the adapter in.
     """
     policy, how = profile.policy, sampling_of(profile) | {"temperature": 0.0 if options.get("copies", 1) == 1 else 1.0}
-    named: dict[str, Any] = {"model_name": f"{policy.path}{'+adapter' if adapter else ''}"}
-    named["revision"] = policy_revision(policy.path, policy.revision, adapter)
+    revision = policy_revision(policy.path, policy.revision, adapter)
+    named: dict[str, Any] = {"model_name": policy.path + "+adapter" * bool(adapter), "revision": revision}
     if adapter and engine != "transformers":
         raise InputError(f"engine {engine.partition('@')[0]} takes no adapter; use the merged weights of `medix-lite export`")
     if engine == "transformers":

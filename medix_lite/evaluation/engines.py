@@ -58,7 +58,9 @@ def served_engine(
             sampling = {"max_tokens": max_new_tokens, "temperature": temperature, "top_p": 1, "seed": seed_of(seed, *place)}
             return {"model": model, "messages": served_messages(place[0], **how)} | sampling
 
-        for place, said in ask_server(url, asked, request, timeout=timeout):
+        # What a server would take from the model's own settings; not every server knows these.
+        plain = {"extra_body": {"top_k": -1, "min_p": 0, "repetition_penalty": 1}}
+        for place, said in ask_server(url, asked, request, plain, timeout=timeout):
             failed = isinstance(said, Exception)
             what = ("", "error", describe_error(said)) if failed else (said.message.content, said.finish_reason, None)
             yield [Answer(asked[place][0].id, asked[place][1], *what)]
@@ -86,9 +88,8 @@ def vllm_engine(
         asked = [(sample, index) for sample in samples for index in range(copies) if (sample.id, index) in missing]
         for start in range(0, len(asked), CHUNK):
             chunk = asked[start : start + CHUNK]
-            how_each = [
-                SamplingParams(max_tokens=max_new_tokens, temperature=temperature, seed=seed_of(seed, *place)) for place in chunk
-            ]
+            seeds = [seed_of(seed, *place) for place in chunk]
+            how_each = [SamplingParams(max_tokens=max_new_tokens, temperature=temperature, seed=own) for own in seeds]
             outputs = llm.chat([served_messages(sample, **how) for sample, _ in chunk], how_each, use_tqdm=False)
             first = [output.outputs[0] for output in outputs]
             yield [Answer(s.id, i, o.text, o.finish_reason) for (s, i), o in zip(chunk, first, strict=True)]

@@ -33,7 +33,8 @@ class Joined(NamedTuple):
     @property
     def errors(self) -> list[str | None]:
         """Why there is no response, where a model gave none."""
-        return [row.get("error") or "no reason given" if row.get("finish_reason") == "error" else None for row in self.rows]
+        said = (row.get("error", "no reason given") if row.get("finish_reason") == "error" else None for row in self.rows)
+        return [f"no response, generate it again: {error}" if error else None for error in said]
 
 
 def join_responses(responses: Path, samples: Path | None) -> Joined:
@@ -103,17 +104,19 @@ def score_file(
     """
     joined = join_responses(responses, samples)
     groups = [group_of(sample) for sample in joined.samples]
-    decided: dict[str, list[Verdict]] = {}
-    for judge in judges:
-        out = verdicts / f"{responses.stem}--{file_name(judge.judge_id)}.jsonl" if verdicts else None
-        decided[judge.judge_id] = judge_responses(joined, judge, out)
+
+    def judged(read: Joined, path: Path, judge: Judge) -> list[Verdict]:
+        return judge_responses(read, judge, verdicts / f"{path.stem}--{file_name(judge.judge_id)}.jsonl" if verdicts else None)
+
+    decided = {judge.judge_id: judged(joined, responses, judge) for judge in judges}
     first, *others = decided
     scores = np.array([verdict.score for verdict in decided[first]], dtype=float)
     measured: dict[str, Any] = {"accuracy": scores, "accuracy_unscored_as_wrong": np.nan_to_num(scores)}
     measured |= {"unscored": np.isnan(scores), "format": [format_signal(r) for r in joined.responses]}
     measured |= {"modality": list(map(modality_signal, joined.samples, joined.responses))}
-    reasons = [row.get("finish_reason") for row in joined.rows]
-    measured |= {"truncated": [None if reason is None else reason == "length" for reason in reasons]}
+    measured |= {"truncated": [row["finish_reason"] == "length" if "finish_reason" in row else None for row in joined.rows]}
+    for name in ("format", "modality", "truncated"):  # of a response that never came nothing is known
+        measured[name] = [None if error else value for value, error in zip(measured[name], joined.errors, strict=True)]
     found: dict[str, Any] = {"judge": first} | {name: bootstrap(values, groups) for name, values in measured.items()}
     found["by_task"] = {
         task: _score_task(joined.samples, groups, measured, task) for task in dict.fromkeys(s.source for s in joined.samples)
@@ -128,7 +131,7 @@ def score_file(
         found["slices"] = {column: slice_scores(joined.samples, scores, column) for column in slices}
     if against:
         other = join_responses(against, samples)
-        before = {key: verdict.score for key, verdict in zip(other.keys, judge_responses(other, judges[0]), strict=True)}
+        before = {key: verdict.score for key, verdict in zip(other.keys, judged(other, against, judges[0]), strict=True)}
         found["gain"] = paired_difference(scores, np.array([before.get(key) for key in joined.keys], dtype=float), groups)
         if not found["gain"]["n"]:
             raise InputError(f"{against} and {responses} have no scored answer in common (id and sample_index)")
@@ -151,6 +154,8 @@ def _corrected(keys: list[Key], judged: NDArray[np.float64], labels: Path) -> di
     said = {(row.get("id"), row.get("sample_index", 0)): row.get("label") for row in read_jsonl(labels)}
     try:
         truth = np.array([said.get(key) for key in keys], dtype=float)
+        if ((truth < 0) | (truth > 1)).any():
+            raise ValueError("a label lies outside 0 and 1")
         scored, labelled = ~np.isnan(judged), ~np.isnan(truth)
         return corrected_mean(judged[scored & ~labelled], judged[scored & labelled], truth[scored & labelled])
     except (TypeError, ValueError) as error:

@@ -109,7 +109,6 @@ def generate(
     rows = {(row["id"], row.get("sample_index", 0)): row for row in written}
     there = {key for key, row in rows.items() if row.get("finish_reason") != "error"}
     missing = {(sample.id, index) for sample in samples for index in range(copies)} - there
-    again = missing & rows.keys()
     with tqdm(total=len(missing), disable=None) as bar:
         for answers in engine(samples, copies, missing, seed) if missing else ():
             new = {a[:2]: {name: value for name, value in a._asdict().items() if value is not None} | made_by for a in answers}
@@ -117,6 +116,6 @@ def generate(
             rows |= new
             bar.update(len(new))
     append_jsonl(out, [])  # a kill may have left the last row without its newline
-    if again:  # a second try stands below the first
+    if len(read_jsonl(out)) > len(rows):  # a second try stands below the first
         write_jsonl(out, rows.values())
     return [rows[sample.id, index] for sample in samples for index in range(copies)]

@@ -16,11 +16,13 @@ def without_sight(samples: list[Sample], how: str, folder: Path, seed: int = 0) 
 
     Args:
         samples: questions with a picture.
-        how: `blank` (grey, of the same size) or `shuffled` (another question's picture, of the same modality where possible).
+        how: `blank` (grey, of the same size) or `shuffled` (another question's picture of the same modality, if there is one).
         folder: for the blank pictures.
     """
-    order = sorted(np.random.default_rng(seed).permutation(len(samples)).tolist(), key=lambda place: str(samples[place].modality))
-    others = dict(zip(order, [*order[1:], *order[:1]], strict=True))
+    order, others = np.random.default_rng(seed).permutation(len(samples)).tolist(), dict[int, int]()
+    for modality in {sample.modality for sample in samples}:
+        here = [place for place in order if samples[place].modality == modality]
+        others |= dict(zip(here, [*here[1:], *here[:1]], strict=True))
     seen = [
         samples[others[place]].images if how == "shuffled" else [_blank(path, folder) for path in sample.images]
         for place, sample in enumerate(samples)
@@ -31,7 +33,6 @@ def without_sight(samples: list[Sample], how: str, folder: Path, seed: int = 0) 
 def _blank(path: str, folder: Path) -> str:
     size = open_image(path).size
     blank = folder / f"blank-{size[0]}x{size[1]}.png"
-    if not blank.exists():
-        with write_aside(blank) as aside:
-            Image.new("RGB", size, GREY).save(aside, "png")
+    with write_aside(blank) as aside:
+        Image.new("RGB", size, GREY).save(aside, "png")
     return str(blank)

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..files import InputError, file_name, json_line, read_json, read_table, render, write_aside, write_json, write_text
 from ..judging.servers import refuse_to_send
+from ..responses import format_question
 from ..samples import Sample
 
 Rows = list[dict[str, Any]]
@@ -48,8 +49,8 @@ def zip_results(model: str, path: Path, samples: list[Sample], rows: Rows, verdi
     """
     refuse_to_send(samples, path.name)
     name = file_name(model)
-    asked = ({"question": sample.question, "reference": sample.reference, "task": sample.source} for sample in samples)
-    rows = [question | row for question, row in zip(asked, rows, strict=True)]
+    asked = ({"question": format_question(s), "reference": s.reference, "task": s.source} for s in samples)
+    rows = [row | question for question, row in zip(asked, rows, strict=True)]
     files = {f"{name}.jsonl": "".join(map(json_line, rows)), f"{name}_eval.jsonl": "".join(map(json_line, verdicts))}
     files[f"{name}_score.txt"] = render("score.txt.j2", scores=scores, model=model)
     with write_aside(path) as aside, ZipFile(aside, "w", ZIP_DEFLATED) as archive:

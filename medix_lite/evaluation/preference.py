@@ -42,8 +42,9 @@ def make_study(out: Path, a: Path, b: Path, samples: Path | None = None, n: int 
     found = []
     for path in (a, b):
         joined = join_responses(path, samples)
-        texts = [row["response"] for row in joined.rows]
-        found.append(dict(zip(joined.keys, zip(joined.samples, texts, strict=True), strict=True)))
+        there = (not error for error in joined.errors)
+        texts = zip(joined.keys, joined.samples, joined.rows, there, strict=True)
+        found.append({key: (sample, row["response"]) for key, sample, row, kept in texts if kept})
     shared = [key for key in found[0] if key in found[1] and found[0][key][0].question == found[1][key][0].question]
     if not shared:
         raise InputError(f"{a} and {b} answer no question in common (id and sample_index)")

@@ -128,7 +128,7 @@ def slice_scores(samples: list[Sample], scores: ArrayLike, column: str) -> dict[
     def value_of(sample: Sample) -> Any:
         return kind_of(sample) if column == "kind" else (sample.facts or {}).get(column, sample.model_dump().get(column))
 
-    values = np.array(["" if value in (None, "", []) else str(value) for value in map(value_of, samples)])
+    values = np.array(["" if value in (None, "", [], "unknown") else str(value) for value in map(value_of, samples)])
     if not (values != "").any():
         raise InputError(f"no sample has anything in the column {column!r}; slice by another one")
     numbers, groups = np.where(values == "", np.nan, np.asarray(scores, dtype=float)), [group_of(s) for s in samples]

@@ -61,14 +61,12 @@ def gap(values: ArrayLike, inside: ArrayLike, clusters: list[str] | None = None,
     if not all(side.any() for side in sides):
         return {"value": None, "ci95": [None, None], "n": int(sides[0].sum())}
     _, index = np.unique(np.arange(numbers.size) if clusters is None else np.asarray(clusters)[keep], return_inverse=True)
-    size = int(index.max()) + 1
-    draws = np.random.default_rng(seed).multinomial(size, np.full(size, 1 / size), DRAWS)
-
-    def means(side: NDArray[np.bool_]) -> NDArray[np.float64]:
-        sums, counts = draws @ np.bincount(index, numbers * side, size), draws @ np.bincount(index, side, size)
-        return np.divide(sums, counts, where=counts > 0, out=np.full(DRAWS, np.nan))  # a draw without anyone says nothing
-
-    low, high = np.nanpercentile(means(sides[0]) - means(sides[1]), [2.5, 97.5])
+    rng, size = np.random.default_rng(seed), int(index.max()) + 1
+    sums, counts = (np.array([np.bincount(index, each * side, size) for side in sides]) for each in (numbers, 1.0))
+    draws = (rng.integers(size, size=size) for _ in range(DRAWS))
+    with np.errstate(invalid="ignore"):  # a draw without anyone on one side says nothing
+        means = np.array([sums[:, draw].sum(1) / counts[:, draw].sum(1) for draw in draws])
+    low, high = np.nanpercentile(means[:, 0] - means[:, 1], [2.5, 97.5])
     value = numbers[sides[0]].mean() - numbers[sides[1]].mean()
     return {"value": round(float(value), 4), "ci95": [round(float(low), 4), round(float(high), 4)], "n": int(sides[0].sum())}
 

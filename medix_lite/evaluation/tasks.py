@@ -167,7 +167,8 @@ def _sample(task: Task, row: Any, where: str, out: Path, path: Path | None) -> S
         options = list(options.values()) if isinstance(options, dict) else list(options) or None
         question, answer = row[task.question], row[task.answer]
         if options and task.answer_is != "text":
-            answer = options[OPTION_LABELS.index(str(answer).strip()) if task.answer_is == "letter" else int(answer)]
+            labels = OPTION_LABELS if task.answer_is == "letter" else map(str, range(len(options)))
+            answer = dict(zip(labels, options, strict=False))[str(answer).strip()]
         reference = ("no", "yes")[answer] if isinstance(answer, bool) else answer  # what YAML and JSON make of a word
     if not all(isinstance(text, str) and text.strip() for text in (question, reference)):
         raise InputError(f"{where}: question and answer must be texts")

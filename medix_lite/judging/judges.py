@@ -131,7 +131,7 @@ def judge_answers(
     for position, (sample, answer, own) in enumerate(zip(samples, answers, asked, strict=True)):
         text = (answer or "").strip() if own.reads_reasoning else strip_reasoning(answer or "")
         if errors and (error := errors[position]):
-            verdicts[position] = _model_verdict(sample, [Reply(None, error=f"there is no response: {error}")], own)
+            verdicts[position] = _model_verdict(sample, [Reply(None, error=error)], own)
             continue
         rules = judge.rules if text and own.kind == "binary" else None if text else decide_by_rules
         if rules and (decided := rules(sample, text, own.id)):

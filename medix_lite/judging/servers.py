@@ -26,6 +26,7 @@ class Reply(NamedTuple):
 
 
 Ask = Callable[[list[str], Template], list[Reply]]
+Asked = dict[str, Any]  # arguments of `chat.completions.create`
 
 
 def parse_server(name: str) -> tuple[str, str] | None:
@@ -55,7 +56,7 @@ def is_loopback(url: str) -> bool:
 
 
 def api_key(url: str) -> str:
-    """The judge server's key, from the environment; never printed. `OPENAI_API_KEY` goes to its own host only."""
+    """The key of a judge's or engine's server, from the environment; never printed. `OPENAI_API_KEY` goes to its own host only."""
     own_host = re.match(r"https://api\.openai\.com(?:/|$)", url)
     return os.environ.get("MEDIX_LITE_JUDGE_API_KEY") or (os.environ.get("OPENAI_API_KEY") if own_host else None) or "none"
 
@@ -106,20 +107,15 @@ def check_server(url: str, model: str, timeout: float = 10.0) -> str:
 
 
 def ask_server(
-    url: str,
-    items: Sequence[Any],
-    request: Callable[[Any], dict[str, Any]],
-    *,
-    optional: dict[str, Any] | None = None,
-    timeout: float = 30.0,
-    attempts: int = 4,
+    url: str, items: Sequence[Any], request: Callable[[Any], Asked], optional: Asked, *, timeout: float = 30, attempts: int = 4
 ) -> Iterator[tuple[int, Any]]:
-    """What a server says to each item, as it arrives: the item's place and the choice with the text, or the exception in its stead.
+    """What a server says to each item, as it arrives: the item's place, and the choice with the text or the exception in its stead.
 
-    `CONCURRENCY` requests are in flight at a time over kept connections. After `BROKEN` failures in a row the rest is not sent.
+    `CONCURRENCY` requests are in flight over kept connections. After `BROKEN` failures of the server in a row the rest is not
+    sent.
 
     Args:
-        request: gives what is asked for an item, arguments of `chat.completions.create`.
+        request: what is asked for an item.
         optional: further arguments, left out where the server refuses them.
         timeout: seconds for one request.
         attempts: tries in all, with growing pauses, for time-outs, dropped connections, HTTP 429 and 5xx.
@@ -135,15 +131,14 @@ def ask_server(
         asked = request(items[place])
         try:
             try:
-                completion = client.chat.completions.create(**asked, **(optional or {}))
+                completion = client.chat.completions.create(**asked, **optional)
             except (openai.BadRequestError, openai.UnprocessableEntityError):
-                if not optional:
-                    raise
                 completion = client.chat.completions.create(**asked)
             if not (choices := getattr(completion, "choices", None)) or not isinstance(choices[0].message.content, str):
                 raise InputError("the server's reply is no chat completion with a text")
         except Exception as error:  # one item's failure is that item's: the others keep their replies
-            failed += 1
+            down = (openai.APIConnectionError, openai.RateLimitError, openai.InternalServerError)
+            failed = failed + 1 if isinstance(error, down) else 0
             return place, error
         failed = 0
         return place, choices[0]
@@ -170,7 +165,7 @@ def openai_judge(model: str, url: str, *, seed: int | None = None, **patience: A
 
     def ask(prompts: list[str], template: Template) -> list[Reply]:
         optional = {"extra_body": {"structured_outputs": {"choice": list(template.choices)}}, "logprobs": True}
-        said = dict(ask_server(url, prompts, request, optional=optional, **patience))
+        said = dict(ask_server(url, prompts, request, optional, **patience))
         return [_read_choice(said[place]) for place in range(len(prompts))]
 
     return ask
