@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .files import InputError, file_name, read_jsonl, refuse_existing, write_json
+from .files import InputError, read_jsonl, refuse_existing, write_json
 from .profiles import load_profile, parse_pairs, parse_settings
 
 ABOUT = "The course that teaches open-ended medical RL by running it."
@@ -168,13 +168,11 @@ def generate(
     engine: Annotated[str, typer.Option(help="transformers, vllm, or openai:MODEL@URL (whatever a server has).")] = "transformers",
 ) -> None:
     """Generate responses to a samples file; goes on where an earlier call stopped."""
-    from .runs import ask_policy, prepare_device
+    from .runs import ask_policy
     from .samples import read_samples
 
     p = load_profile(profile, parse_settings(settings))
     questions = read_samples(samples)
-    if not engine.startswith("openai:"):
-        prepare_device(p)
     rows = ask_policy(p, questions, out, adapter=adapter, engine=engine, copies=copies, seed=seed)
     typer.echo(f"{out}: {len(rows)} responses, {sum(row['finish_reason'] == 'length' for row in rows)} truncated")
     if failed := [row for row in rows if row["finish_reason"] == "error"]:
@@ -203,14 +201,14 @@ def judge(
 
     Exit status 1 if a model failed on some of them: these stay UNSCORED, and the next call asks about them again.
     """
-    from .evaluation.files import join_responses, judge_responses
+    from .evaluation.files import join_responses, judge_responses, verdicts_path
     from .judging.judges import make_judge
     from .judging.templates import TEMPLATES
 
     if template and template not in TEMPLATES:
         raise InputError(f"unknown template {template!r}; use one of {', '.join(TEMPLATES)}")
     judged_by, joined = make_judge(judge), join_responses(responses, samples)
-    path = out if out.suffix == ".jsonl" else out / f"{responses.stem}--{file_name(judged_by.judge_id)}.jsonl"
+    path = out if out.suffix == ".jsonl" else verdicts_path(out, responses, judged_by)
     verdicts = judge_responses(joined, judged_by, path, TEMPLATES.get(template))
     typer.echo(f"{path}: {len(verdicts)} verdicts, {sum(v.score is None for v in verdicts)} unscored")
     if failed := [v for v in verdicts if v.error and not v.error.startswith(("no rule decides", "no majority"))]:

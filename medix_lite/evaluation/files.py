@@ -75,6 +75,11 @@ def judge_responses(joined: Joined, judge: Judge, out: Path | None = None, templ
     return judge_to_file(out, judge, joined.samples, answers, indices, template, joined.errors)
 
 
+def verdicts_path(folder: Path | None, responses: Path, judge: Judge) -> Path | None:
+    """Where a folder, if there is one, keeps a judge's verdicts on a responses file: several judges lie side by side."""
+    return folder and folder / f"{responses.stem}--{file_name(judge.judge_id)}.jsonl"
+
+
 def score_file(
     responses: Path,
     samples: Path | None,
@@ -104,11 +109,7 @@ def score_file(
     """
     joined = join_responses(responses, samples)
     groups = [group_of(sample) for sample in joined.samples]
-
-    def judged(read: Joined, path: Path, judge: Judge) -> list[Verdict]:
-        return judge_responses(read, judge, verdicts / f"{path.stem}--{file_name(judge.judge_id)}.jsonl" if verdicts else None)
-
-    decided = {judge.judge_id: judged(joined, responses, judge) for judge in judges}
+    decided = {judge.judge_id: judge_responses(joined, judge, verdicts_path(verdicts, responses, judge)) for judge in judges}
     first, *others = decided
     scores = np.array([verdict.score for verdict in decided[first]], dtype=float)
     measured: dict[str, Any] = {"accuracy": scores, "accuracy_unscored_as_wrong": np.nan_to_num(scores)}
@@ -124,14 +125,15 @@ def score_file(
     known = [part["accuracy"]["value"] for part in found["by_task"].values() if part["accuracy"]["value"] is not None]
     found["macro"] = round(sum(known) / len(known), 4) if known else None
     for judge_id in others:
-        theirs = bootstrap([verdict.score for verdict in decided[judge_id]], groups)
+        accuracy = bootstrap([verdict.score for verdict in decided[judge_id]], groups)
         kappa = cohens_kappa(*([str(v.verdict or v.raw_score) for v in decided[name]] for name in (first, judge_id)))
-        found.setdefault("other_judges", {})[judge_id] = {"accuracy": theirs, "kappa": kappa}
+        found.setdefault("other_judges", {})[judge_id] = {"accuracy": accuracy, "kappa": kappa}
     if slices:
         found["slices"] = {column: slice_scores(joined.samples, scores, column) for column in slices}
     if against:
         other = join_responses(against, samples)
-        before = {key: verdict.score for key, verdict in zip(other.keys, judged(other, against, judges[0]), strict=True)}
+        theirs = judge_responses(other, judges[0], verdicts_path(verdicts, against, judges[0]))
+        before = {key: verdict.score for key, verdict in zip(other.keys, theirs, strict=True)}
         found["gain"] = paired_difference(scores, np.array([before.get(key) for key in joined.keys], dtype=float), groups)
         if not found["gain"]["n"]:
             raise InputError(f"{against} and {responses} have no scored answer in common (id and sample_index)")

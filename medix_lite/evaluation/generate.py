@@ -23,7 +23,8 @@ class Answer(NamedTuple):
     error: str | None = None
 
 
-Engine = Callable[[list[Sample], int, set[Key], int], Iterator[list[Answer]]]
+Asked = tuple[Sample, int]  # a sample and a sample_index
+Engine = Callable[[list[Sample], int, list[Asked], int], Iterator[list[Answer]]]
 """Samples, copies, which of their responses are missing, seed -> these, a few at a time."""
 
 
@@ -108,14 +109,15 @@ def generate(
             raise InputError(f"{out} holds responses of another {' and '.join(differing)}; choose another file")
     rows = {(row["id"], row.get("sample_index", 0)): row for row in written}
     there = {key for key, row in rows.items() if row.get("finish_reason") != "error"}
-    missing = {(sample.id, index) for sample in samples for index in range(copies)} - there
+    missing = [(sample, index) for sample in samples for index in range(copies) if (sample.id, index) not in there]
     with tqdm(total=len(missing), disable=None) as bar:
         for answers in engine(samples, copies, missing, seed) if missing else ():
             new = {a[:2]: {name: value for name, value in a._asdict().items() if value is not None} | made_by for a in answers}
             append_jsonl(out, new.values())
             rows |= new
+            written += new.values()
             bar.update(len(new))
     append_jsonl(out, [])  # a kill may have left the last row without its newline
-    if len(read_jsonl(out)) > len(rows):  # a second try stands below the first
+    if len(written) > len(rows):  # a second try stands below the first
         write_jsonl(out, rows.values())
     return [rows[sample.id, index] for sample in samples for index in range(copies)]

@@ -8,8 +8,6 @@ from PIL import Image
 from ..files import write_aside
 from ..samples import Sample, open_image
 
-GREY = (128, 128, 128)
-
 
 def without_sight(samples: list[Sample], how: str, folder: Path, seed: int = 0) -> list[Sample]:
     """Questions whose pictures say nothing; who answers them as well as before did not look.
@@ -33,6 +31,7 @@ def without_sight(samples: list[Sample], how: str, folder: Path, seed: int = 0) 
 def _blank(path: str, folder: Path) -> str:
     size = open_image(path).size
     blank = folder / f"blank-{size[0]}x{size[1]}.png"
-    with write_aside(blank) as aside:
-        Image.new("RGB", size, GREY).save(aside, "png")
+    if not blank.exists():
+        with write_aside(blank) as aside:
+            Image.new("RGB", size, "grey").save(aside, "png")
     return str(blank)

@@ -42,9 +42,8 @@ def make_study(out: Path, a: Path, b: Path, samples: Path | None = None, n: int 
     found = []
     for path in (a, b):
         joined = join_responses(path, samples)
-        there = (not error for error in joined.errors)
-        texts = zip(joined.keys, joined.samples, joined.rows, there, strict=True)
-        found.append({key: (sample, row["response"]) for key, sample, row, kept in texts if kept})
+        answered = zip(joined.keys, joined.samples, joined.rows, joined.errors, strict=True)
+        found.append({key: (sample, row["response"]) for key, sample, row, error in answered if not error})
     shared = [key for key in found[0] if key in found[1] and found[0][key][0].question == found[1][key][0].question]
     if not shared:
         raise InputError(f"{a} and {b} answer no question in common (id and sample_index)")
