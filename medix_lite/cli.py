@@ -175,13 +175,13 @@ def generate(
     questions = read_samples(samples)
     rows = ask_policy(p, questions, out, adapter=adapter, engine=engine, copies=copies, seed=seed)
     typer.echo(f"{out}: {len(rows)} responses, {sum(row['finish_reason'] == 'length' for row in rows)} truncated")
-    if failed := [row for row in rows if row["finish_reason"] == "error"]:
-        say_failed(len(failed), len(rows), f"{failed[0]['id']!r}: {failed[0]['error']}")
+    say_failed([f"{row['id']!r}: {row['error']}" for row in rows if row["finish_reason"] == "error"])
 
 
-def say_failed(n: int, of: int, first: str) -> None:
-    """End with status 1: what was done is kept, some is missing."""
-    sys.exit(f"medix-lite: {n} of {of} ended with an error, the first is {first}; run the same command again to ask only these")
+def say_failed(failed: list[str], then: str = "run the same command again to ask only these") -> None:
+    """End with status 1 if there are any: what was done is kept, some is missing."""
+    if failed:
+        sys.exit(f"medix-lite: {len(failed)} ended with an error, the first is {failed[0]}; {then}")
 
 
 ResponsesOption = Annotated[Path, typer.Option(help="Responses file (JSONL).")]
@@ -211,8 +211,7 @@ def judge(
     path = out if out.suffix == ".jsonl" else verdicts_path(out, responses, judged_by)
     verdicts = judge_responses(joined, judged_by, path, TEMPLATES.get(template))
     typer.echo(f"{path}: {len(verdicts)} verdicts, {sum(v.score is None for v in verdicts)} unscored")
-    if failed := [v for v in verdicts if v.error and not v.error.startswith(("no rule decides", "no majority"))]:
-        say_failed(len(failed), len(verdicts), f"{failed[0].id!r}: {failed[0].error}")
+    say_failed([f"{verdict.id!r}: {verdict.error}" for verdict in verdicts if verdict.error])
 
 
 @app.command("audit-judge")
@@ -251,7 +250,10 @@ def score(
     archive: Annotated[Path | None, typer.Option("--zip", help="Zip file to write, in MediX-R1's layout.")] = None,
     model: Annotated[str, typer.Option(help="What leaderboard and zip file call the model; empty: the file's name.")] = "",
 ) -> None:
-    """Score a responses file, whoever made it: accuracy with its interval, by task, format, modality, unscored, truncated."""
+    """Score a responses file, whoever made it: accuracy with its interval, by task, format, modality, unscored, truncated.
+
+    Exit status 1 if a model failed on some of them: these are UNSCORED, and neither leaderboard nor zip file is written.
+    """
     from .evaluation.files import score_file
     from .evaluation.leaderboard import add_scores, write_leaderboard
     from .judging.judges import make_judge
@@ -268,6 +270,7 @@ def score(
         parts = value if what in ("by_task", "slices", "other_judges") else {what: value}
         for part, found in parts.items():
             typer.echo(f"{part}: {found}")
+    say_failed(scores["failed"], "it is UNSCORED; neither leaderboard nor zip file is written while one is missing")
     if leaderboard:
         add_scores(leaderboard, name, scores)
         typer.echo(f"leaderboard: {', '.join(map(str, write_leaderboard(leaderboard)))}")

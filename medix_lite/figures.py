@@ -203,10 +203,9 @@ def base_against_trained(scores: dict[str, Any]) -> Figure:
     axis.set_xticks(range(len(metrics)), [NAMES.get(metric, metric) for metric in metrics], fontsize=9)
     axis.set_ylabel(f"share of {scores['base']['n']} questions, 95% intervals", fontsize=8)
     axis.legend(frameon=False, ncols=2, loc="upper center", bbox_to_anchor=(0.5, 1.13))
-    headline = metrics[0]
-    before, after, gain = (scores[which][headline]["value"] for which in ("base", "trained", "gain"))
-    low, high = scores["gain"][headline]["ci95"]
-    name = NAMES.get(headline, headline).splitlines()[0].capitalize()
+    before, after, gain = (scores[which][metrics[0]]["value"] for which in ("base", "trained", "gain"))
+    low, high = scores["gain"][metrics[0]]["ci95"]
+    name = NAMES.get(metrics[0], metrics[0]).splitlines()[0].capitalize()
     found = f"{name} {before:.2f} before RL, {after:.2f} after: paired gain {gain:+.2f}, 95% [{low:+.2f}, {high:+.2f}]"
     figure.text(0.5, -0.06, found, ha="center", fontsize=9)
     return figure

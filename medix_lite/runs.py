@@ -265,11 +265,10 @@ def ask_policy(
 def evaluate(run: Run, which: Which) -> Measured:
     """Generate, judge and measure one policy on the test samples: greedy answers, and several sampled ones for pass@k."""
     samples = curated(run)["test"]
-    by_id = {s.id: s for s in samples}
 
     def stage(copies: int) -> tuple[list[Sample], list[Response], list[Verdict]]:
         rows = respond(run, which, samples, copies=copies)
-        asked = [by_id[row["id"]] for row in rows]
+        asked = [sample for sample in samples for _ in range(copies)]
         responses = [parse_response(row["response"], has_image=s.has_image) for s, row in zip(asked, rows, strict=True)]
         verdicts = run.folder / "verdicts" / f"{which}-{'greedy' if copies == 1 else f'sampled{copies}'}.jsonl"
         indices = [row["sample_index"] for row in rows]

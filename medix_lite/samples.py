@@ -115,8 +115,7 @@ def write_samples(path: Path | str, samples: Iterable[Sample]) -> None:
 
 def sample_row(sample: Sample, folder: Path) -> dict[str, Any]:
     """The row of a samples file in `folder` (absolute)."""
-    images = [Path(image) for image in sample.images]
-    inside = [str(i.relative_to(folder)) if i.is_relative_to(folder) else str(i) for i in images]
+    inside = [str(p.relative_to(folder) if p.is_relative_to(folder) else p) for p in map(Path, sample.images)]
     return sample.model_dump() | {"images": inside}
 
 

@@ -1,14 +1,17 @@
 """The command line: bad input is one clear line, a non-zero exit, and nothing written over."""
 
+import io
 import json
 import os
 import shutil
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
 
+from medix_lite.cli import main
 from medix_lite.files import DATA, read_json, read_jsonl, write_jsonl
 from medix_lite.samples import write_samples
 from medix_lite.tiny_world.questions import make_samples
@@ -17,7 +20,17 @@ MEDIX = [sys.executable, "-c", "from medix_lite.cli import main; main()"]
 
 
 def medix(*arguments, **options):
-    return subprocess.run([*MEDIX, *map(str, arguments)], capture_output=True, text=True, timeout=300, **options)
+    """The command; in this process, since starting another takes seconds, but for one that gets `options` of `subprocess.run`."""
+    if options:
+        return subprocess.run([*MEDIX, *map(str, arguments)], capture_output=True, text=True, timeout=300, **options)
+    out, errors, status = io.StringIO(), io.StringIO(), 0
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(errors):
+        patch.setattr(sys, "argv", ["medix-lite", *map(str, arguments)])
+        try:
+            main()
+        except SystemExit as end:
+            status = end.code if isinstance(end.code, int | None) else print(end.code, file=errors) or 1
+    return subprocess.CompletedProcess(arguments, status or 0, out.getvalue(), errors.getvalue())
 
 
 def assert_one_clear_line(done, *words):

@@ -23,6 +23,7 @@ from benchmark_files import ROWS
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
+from test_cli import medix
 
 from medix_lite.curation.bccd import count_boxes
 from medix_lite.curation.checks import check_row, other_language
@@ -41,7 +42,6 @@ FEW = {"train": 6, "test": 4, "probe": 2}
 TRAIN = {"train": 10**6}
 BOXES = "<annotation>{}</annotation>"
 BOX = "<object><name>{}</name><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>{}</xmax><ymax>9</ymax></bndbox></object>"
-MEDIX = [sys.executable, "-c", "from medix_lite.cli import main; main()"]
 ORGANS = ["liver", "spleen", "kidney", "pancreas", "bladder", "thyroid", "ovary", "lung", "heart", "brain", "eye", "ear", "bone"]
 SIGNS = ["cyst", "stone", "mass", "clot", "tear", "spur", "ulcer", "polyp", "bleed", "scar"]
 
@@ -1024,10 +1024,6 @@ def test_whatever_a_kill_leaves_is_made_whole(long_run, tmp_path, monkeypatch):
 # The command
 
 
-def medix(*arguments) -> subprocess.CompletedProcess:
-    return subprocess.run([*MEDIX, "curate", *map(str, arguments)], capture_output=True, text=True, timeout=300)
-
-
 def test_the_command_curates_several_sources(tmp_path):
     theirs = [
         f"folder:{write_folder(tmp_path / name, make_rows(60)[cut])}" for name, cut in (("a", slice(30)), ("b", slice(30, 60)))
@@ -1035,6 +1031,7 @@ def test_the_command_curates_several_sources(tmp_path):
     benchmark = write_folder(tmp_path / "c", make_rows(60)[5:7])
     settings = "data.train=20,data.test=2,data.probe=2,image_size=32"
     done = medix(
+        "curate",
         "--source",
         theirs[0],
         "--source",
@@ -1056,7 +1053,7 @@ def test_the_command_curates_several_sources(tmp_path):
 
 def test_the_command_refuses_in_one_line(tmp_path):
     folder = write_folder(tmp_path / "in", make_rows(9))
-    done = medix("--source", f"folder:{folder}", "--source", "phantoms", "--out", tmp_path / "out")
+    done = medix("curate", "--source", f"folder:{folder}", "--source", "phantoms", "--out", tmp_path / "out")
     assert done.returncode == 2
     (line,) = done.stderr.strip().splitlines()
     assert line.startswith("medix-lite: these licences may not be mixed: apache-2.0, unknown")

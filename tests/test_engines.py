@@ -82,7 +82,7 @@ def test_one_poisonous_question_blocks_nothing(server, samples, tmp_path):
     files = ["--samples", str(tmp_path / "samples.jsonl"), "--out", str(out), "--engine", f"openai:m@{server.url}"]
     result = medix("generate", *files)
     assert_one_clear_line(result)
-    assert "1 of 12 ended with an error, the first is 's3'" in result.stderr
+    assert "medix-lite: 1 ended with an error, the first is 's3'" in result.stderr
     assert "InternalServerError (HTTP 500)" in result.stderr
     rows = {row["id"]: row for row in read_jsonl(out)}
     assert len(rows) == 12
@@ -107,6 +107,7 @@ def test_one_poisonous_question_blocks_nothing(server, samples, tmp_path):
     scores = score_file(out, tmp_path / "samples.jsonl", make_judge("rules"))
     assert (scores["accuracy"]["value"], scores["accuracy"]["n"]) == (1.0, 11)
     assert scores["unscored"]["value"] == pytest.approx(1 / 12, abs=1e-4)
+    assert scores["failed"] == ["'s3': no response, generate it again: InternalServerError (HTTP 500)"]
     assert scores["truncated"]["value"] == pytest.approx(1 / 11, abs=1e-4)
     assert (scores["format"]["value"], scores["format"]["n"]) == (1.0, 11), "of what never came nothing is known"
 

@@ -31,11 +31,9 @@ GENERATE = [sys.executable, "-m", "medix_lite", "generate"]
 JUDGE = [sys.executable, "-c", "import medix_lite.files as f; f.CHUNK = 4; from medix_lite.cli import main; main()", "judge"]
 
 
-def wait_for_growth(path, process):
-    """Until the process writes to the file, or ends."""
-    size = lambda: path.stat().st_size if path.exists() else 0  # noqa: E731
-    before = size()
-    while size() <= before and process.poll() is None:
+def wait_for_size(path, size, process):
+    """Until the file is larger than `size`, or the process ends."""
+    while (path.stat().st_size if path.exists() else 0) <= size and process.poll() is None:
         time.sleep(0.002)
 
 
@@ -46,34 +44,32 @@ def start(command):
 
 
 def finish(command, out):
-    """Seconds until it first wrote, and seconds until its end from there."""
+    """Seconds until it first wrote."""
     begun = time.perf_counter()
     process = start([*command, "--out", out])
-    wait_for_growth(out, process)
+    wait_for_size(out, 1, process)
     wrote = time.perf_counter()
     _, errors = process.communicate()
     assert process.returncode == 0, errors
-    return wrote - begun, time.perf_counter() - wrote
+    return wrote - begun
 
 
-def kill_often(command, out, kills, before_writing, writing, moments):
-    """kill -9, every fourth time at any moment of the start, else after it has written something; then let it finish."""
-    killed, sizes = 0, []
-    while killed < kills:
+def kill_often(command, out, kills, before_writing, whole, moments):
+    """kill -9, every fourth time at any moment of the start, else when the file has grown to a random size; then let it finish.
+
+    The sizes are drawn from ever later parts of the `whole` file's bytes: by the clock, a fast machine would always be done before.
+    """
+    sizes = []
+    for number in range(kills):
         process = start([*command, "--out", out])
-        if killed % 4 == 3:
+        if number % 4 == 3:
             time.sleep(moments.uniform(0, before_writing))
         else:
-            wait_for_growth(out, process)
-            time.sleep(moments.uniform(0, writing / kills))
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            killed += 1
-            sizes.append(out.stat().st_size if out.exists() else 0)
-        else:
-            assert process.returncode == 0, process.stderr.read()
-            out.unlink()  # it got to its end between two kills: from the beginning
+            wait_for_size(out, moments.uniform(number, number + 1) / (kills + 1) * whole, process)
+        assert process.poll() is None, process.stderr.read()
+        os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
+        sizes.append(out.stat().st_size if out.exists() else 0)
     finish(command, out)
     return sizes
 
@@ -89,9 +85,10 @@ def test_killed_at_random_moments_an_evaluation_ends_with_the_same_rows_and_scor
         ([*JUDGE, *samples, "--judge", "tiny", "--responses", tmp_path / "whole.responses.jsonl"], "verdicts", KILLS // 2),
     ):
         whole, killed = tmp_path / f"whole.{name}.jsonl", tmp_path / f"killed.{name}.jsonl"
-        sizes = kill_often(command, killed, kills, *finish(command, whole), moments)
-        print(f"{name}: killed at {sizes} of {whole.stat().st_size} bytes")
-        assert any(0 < size < whole.stat().st_size for size in sizes), "no kill hit a file that was being written"
+        before_writing, size = finish(command, whole), whole.stat().st_size
+        sizes = kill_often(command, killed, kills, before_writing, size, moments)
+        print(f"{name}: killed at {sizes} of {size} bytes")
+        assert any(0 < at < size for at in sizes), "no kill hit a file that was being written"
         rows = read_jsonl(killed)
         assert len({(row["id"], row["sample_index"]) for row in rows}) == len(rows) == 320
         assert rows == read_jsonl(whole)
@@ -224,7 +221,7 @@ def test_a_poisonous_answer_blocks_no_other_and_the_exit_says_so(tmp_path, judge
 
     done = medix(*command)
     assert done.returncode == 1
-    assert_one_clear_line(done, "2 of 30", "'id-7': InternalServerError (HTTP 500)", "run the same command again")
+    assert_one_clear_line(done, "2 ended with an error", "'id-7': InternalServerError (HTTP 500)", "run the same command again")
     rows = read_jsonl(out)
     assert [row["id"] for row in rows] == [f"id-{i}" for i in range(30)]
     wanted = ["UNSCORED" if "POISON" in answer else "YES" if "influenza" in answer else "NO" for answer in answers]
@@ -287,7 +284,7 @@ def test_of_texts_that_may_not_leave_no_byte_is_sent(tmp_path, elsewhere):
     files = write_answers(tmp_path, ["influenza", "cold"], local_only=True)
     for command in ("judge", "score", "reward"):
         elsewhere.connections, elsewhere.received = 0, b""
-        done = medix(command, *files, *judge, "--out", tmp_path / command)
+        done = medix(command, *files, *judge, "--out", tmp_path / command, env=os.environ)
         assert_one_clear_line(done, "sample 'id-0' may not leave this machine (local_only)")
         assert not (tmp_path / command).exists()
         requests = elsewhere.received.split(b"\r\n\r\n")
@@ -296,7 +293,7 @@ def test_of_texts_that_may_not_leave_no_byte_is_sent(tmp_path, elsewhere):
         assert requests[1:] == [b""], "one request, and nothing after its head"
         assert not any(text in elsewhere.received for text in TEXTS)
 
-    done = medix("judge", *write_answers(tmp_path, ["influenza", "cold"]), *judge, "--out", tmp_path / "free")
+    done = medix("judge", *write_answers(tmp_path, ["influenza", "cold"]), *judge, "--out", tmp_path / "free", env=os.environ)
     assert done.returncode == 1, "this server gives no verdicts"
     assert all(text in elsewhere.received for text in TEXTS[:-1]), "what may leave does, so the listener would have seen it"
 
@@ -316,7 +313,7 @@ def test_no_redirect_carries_texts_for_a_judge_on_this_machine_away(tmp_path, el
     judge_server.away = elsewhere.url
     files = write_answers(tmp_path, ["influenza", "cold"], local_only=True)
     judge = ["--judge", f"openai:away@http://127.0.0.1:{judge_server.server_port}", "--out", tmp_path / "verdicts.jsonl"]
-    done = medix("judge", *files, *judge)
+    done = medix("judge", *files, *judge, env=os.environ)
     assert (elsewhere.connections, elsewhere.received) == (0, b"")
     assert done.returncode == 1
-    assert_one_clear_line(done, "2 of 2 ended with an error", "(HTTP 307)")
+    assert_one_clear_line(done, "2 ended with an error", "(HTTP 307)")

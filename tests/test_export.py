@@ -5,7 +5,8 @@ from test_cli import assert_one_clear_line, medix
 from vllm_server import SERVED_NAME, require_vllm, serve
 
 from medix_lite import runs
-from medix_lite.evaluation.generate import generate_batch
+from medix_lite.evaluation.engines import vllm_engine
+from medix_lite.evaluation.generate import generate, generate_batch
 from medix_lite.files import REPOSITORY, InputError, write_json
 from medix_lite.models.export import export_run
 from medix_lite.models.load import load_policy
@@ -53,6 +54,17 @@ def test_adapter_and_merged_weights_answer_alike(run, tmp_path):
     assert "pass at 8" not in card
 
 
+def ask_vllm_what_it_does_not_take(path, samples, tmp_path):
+    """A question longer than the model's context ends with its error, and the others of its batch are answered."""
+    asked = [sample for sample in samples if not sample.images][:3]
+    asked[1] = asked[1].model_copy(update={"question": "lung " * 5000})
+    engine = vllm_engine(path, None, "float32", "cpu", max_new_tokens=8, prompt_style="compact")
+    rows = generate(engine, asked, tmp_path / "long.jsonl", model_name="m", revision="r")
+    assert [row["finish_reason"] == "error" for row in rows] == [False, True, False]
+    assert "Error" in rows[1]["error"]
+    assert all(row["response"] for row in (rows[0], rows[2]))
+
+
 @pytest.mark.slow
 def test_merged_weights_answer_alike_in_vllm(run, tmp_path):
     """In this process, and behind a server."""
@@ -68,6 +80,7 @@ def test_merged_weights_answer_alike_in_vllm(run, tmp_path):
         return [row["response"] for row in rows]
 
     assert said("vllm") == ours
+    ask_vllm_what_it_does_not_take(merged, samples, tmp_path)
     with serve(tmp_path / "exported" / "merged", tmp_path / "server.log") as url:
         assert said(f"openai:{SERVED_NAME}@{url}") == ours
 

@@ -12,8 +12,8 @@ from medix_lite.evaluation.files import score_file
 from medix_lite.evaluation.grounding import without_sight
 from medix_lite.evaluation.score import Measured, slice_scores
 from medix_lite.evaluation.statistics import METRICS, cohens_kappa, gap
-from medix_lite.files import InputError, read_jsonl, render, write_jsonl
-from medix_lite.judging.judges import judge_answers, make_judge
+from medix_lite.files import InputError, read_json, read_jsonl, render, write_jsonl
+from medix_lite.judging.judges import Judge, Voter, judge_answers, make_judge
 from medix_lite.profiles import load_profile
 from medix_lite.report import examples
 from medix_lite.responses import parse_response
@@ -104,8 +104,46 @@ def test_another_model_and_several_judges(file, tmp_path):
     assert [name.partition("--")[2][:5] for name in names] == ["rules", "tiny_"]
     assert all(len(read_jsonl(tmp_path / "verdicts" / name)) == 40 for name in names)
     assert score_file(mine, None, RULES, verdicts=tmp_path / "verdicts")["accuracy"] == scores["accuracy"]
-    with pytest.raises(InputError, match="no scored answer in common"):
+    with pytest.raises(InputError, match="no answer in common"):
         score_file(mine, None, RULES, against=file("far.jsonl", [row | {"id": f"x{row['id']}"} for row in rows(3, bool)]))
+
+
+def test_what_is_wrong_is_said_before_anything_is_judged(file, tmp_path):
+    def ask(prompts, template):
+        raise AssertionError("nothing is to be judged")
+
+    judge = Judge("never", (Voter(ask),), rules=None)
+    mine = file("mine.jsonl", rows(4, bool, local_only=True))
+    for bad, message in (
+        ({"against": file("far.jsonl", [row | {"id": f"x{row['id']}"} for row in rows(3, bool)])}, "no answer in common"),
+        ({"labels": file("labels.jsonl", [{"id": "q1", "label": "good"}])}, "each row needs id, sample_index and a label"),
+        ({"slices": ["hospital"]}, "no sample has anything in the column 'hospital'"),
+        ({"archive": ("m", tmp_path / "r.zip")}, "may not leave this machine"),
+    ):
+        with pytest.raises(InputError, match=message):
+            score_file(mine, None, judge, **bad)
+
+
+def test_scores_with_failed_verdicts_go_into_no_leaderboard(file, tmp_path):
+    """They are printed and written all the same, and the exit says so; what a judge leaves open by itself is no failure."""
+    lost = rows(5, bool)
+    lost[2] |= {"response": "", "finish_reason": "error", "error": "HTTP 500"}
+    places = ["--leaderboard", tmp_path / "board", "--zip", tmp_path / "r.zip", "--out", tmp_path / "s.json"]
+    done = medix("score", "--responses", file("lost.jsonl", lost), "--judge", "rules", *places)
+    assert done.returncode == 1
+    assert_one_clear_line(done, "1 ended with an error, the first is 'q2'", "neither leaderboard nor zip file")
+    assert "unscored: {'value': 0.2" in done.stdout
+    assert len(read_json(tmp_path / "s.json")["failed"]) == 1
+    assert not (tmp_path / "board").exists()
+    assert not (tmp_path / "r.zip").exists()
+    (tmp_path / "s.json").unlink()
+    open_ = rows(5, bool)
+    open_[2]["response"] = "<think>t</think> <answer>a thing unheard of</answer>"
+    done = medix("score", "--responses", file("open.jsonl", open_), "--judge", "rules", *places)
+    assert done.returncode == 0, done.stderr
+    assert read_json(tmp_path / "s.json")["failed"] == []
+    assert read_json(tmp_path / "s.json")["unscored"]["value"] == 0.2
+    assert (tmp_path / "board" / "leaderboard.md").exists()
 
 
 def test_kappa_by_hand():

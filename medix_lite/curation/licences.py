@@ -17,7 +17,8 @@ def licence_of_mix(licences: Iterable[str], allow: bool = False) -> str:
             Two sources whose licence is not known may not be mixed either.
     """
     each = [licence.lower() for licence in licences]
-    families = {licence: _family(licence) for licence in sorted(set(each))}
+    known = [(start, family) for family, starts in read_table("curation")["licences"].items() for start in starts]
+    families = {one: next((family for start, family in known if one.startswith(start)), "unknown") for one in sorted(set(each))}
     if len(each) == 1 or (len(families) == 1 and families[each[0]] in ("permissive", "share_alike")):
         return each[0]
     strict = [licence for licence, family in families.items() if family == "share_alike"]
@@ -33,8 +34,3 @@ def licence_of_mix(licences: Iterable[str], allow: bool = False) -> str:
         mix = f"{', '.join(families)}; {problem}"
         raise InputError(f"these licences may not be mixed: {mix}; leave one out, or allow it by the flag")
     return (strict or limited)[0] if len(strict or limited) == 1 and not problem else "other"
-
-
-def _family(licence: str) -> str:
-    families = read_table("curation")["licences"].items()
-    return next((family for family, beginnings in families if licence.startswith(tuple(beginnings))), "unknown")

@@ -84,13 +84,20 @@ def vllm_engine(
         from vllm import LLM, SamplingParams  # slow to import, and not everywhere
 
         llm = LLM(model=path, revision=revision, dtype=dtype, seed=seed, enforce_eager=device == "cpu")
-        for start in range(0, len(asked), CHUNK):
-            chunk = asked[start : start + CHUNK]
+
+        def chat(chunk: list[Asked]) -> list[Answer]:
             seeds = [seed_of(seed, *place) for place in chunk]
             how_each = [SamplingParams(max_tokens=max_new_tokens, temperature=temperature, seed=own) for own in seeds]
-            outputs = llm.chat([served_messages(sample, **how) for sample, _ in chunk], how_each, use_tqdm=False)
-            said = zip(chunk, (output.outputs[0] for output in outputs), strict=True)
-            yield [Answer(sample.id, index, one.text, one.finish_reason) for (sample, index), one in said]
+            try:
+                said = llm.chat([served_messages(sample, **how) for sample, _ in chunk], how_each, use_tqdm=False)
+            except ValueError as error:  # vLLM does not take one of these prompts, and then asks none of them
+                if len(chunk) > 1:
+                    return [answer for place in chunk for answer in chat([place])]
+                return [Answer(chunk[0][0].id, chunk[0][1], "", "error", describe_error(error))]
+            return [Answer(s.id, i, o.outputs[0].text, o.outputs[0].finish_reason) for (s, i), o in zip(chunk, said, strict=True)]
+
+        for start in range(0, len(asked), CHUNK):
+            yield chat(asked[start : start + CHUNK])
 
     return answer
 

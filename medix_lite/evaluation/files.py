@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ..curation.splits import group_of
 from ..files import InputError, file_name, read_jsonl
 from ..judging.judges import Judge, judge_answers, judge_to_file
+from ..judging.servers import refuse_to_send
 from ..judging.templates import Template, reasoning_and_answer
 from ..judging.verdicts import Verdict
 from ..responses import Response, parse_response
@@ -17,7 +18,7 @@ from ..rewards.signals import format_signal, modality_signal
 from ..samples import Sample, read_samples, validated
 from .generate import Key
 from .leaderboard import zip_results
-from .score import slice_scores
+from .score import column_of, slice_scores
 from .statistics import bootstrap, cohens_kappa, corrected_mean, paired_difference
 from .tasks import trivial_answers
 
@@ -93,7 +94,8 @@ def score_file(
     """Accuracy by the judge (UNSCORED left out, and counted as wrong), format and modality rates, each with n and interval.
 
     `by_task` has the same accuracies for each task (the samples' `source`), with what trivial answers score there; `macro` is the
-    mean of the tasks. `truncated` is the share of responses that ran into the limit of tokens.
+    mean of the tasks. `truncated` is the share of responses that ran into the limit of tokens. `failed` names the
+    answers on which a model or a server failed, and why.
 
     Args:
         judges: the first one scores; the others stand beside it in `other_judges`, with their agreement (kappa) with the first.
@@ -102,12 +104,21 @@ def score_file(
         labels: rows `id, sample_index, label` (true, false or a score from 0 to 1) by humans for some of the responses;
             `corrected` is the accuracy put right by them.
         slices: columns of the samples; `slices` has the accuracy of each of their values (see `slice_scores`).
-        archive: name of the model, and zip file to write (see `zip_results`).
+        archive: name of the model, and zip file to write (see `zip_results`) if nothing failed.
 
     Raises:
-        InputError: a file cannot be read, or has too little in common with the responses.
+        InputError: a file cannot be read, or has too little in common with the responses; said before anything is judged.
     """
     joined = join_responses(responses, samples)
+    other = join_responses(against, samples) if against else Joined([], [], [], [])
+    if against and not {*other.keys} & {*joined.keys}:
+        raise InputError(f"{against} and {responses} have no answer in common (id and sample_index)")
+    if labels:
+        _corrected(joined.keys, np.zeros(len(joined.keys)), labels)
+    for column in slices:
+        column_of(joined.samples, column)
+    if archive:
+        refuse_to_send(joined.samples, archive[1].name)
     groups = [group_of(sample) for sample in joined.samples]
     decided = {judge.judge_id: judge_responses(joined, judge, verdicts_path(verdicts, responses, judge)) for judge in judges}
     first, *others = decided
@@ -131,15 +142,13 @@ def score_file(
     if slices:
         found["slices"] = {column: slice_scores(joined.samples, scores, column) for column in slices}
     if against:
-        other = join_responses(against, samples)
-        theirs = judge_responses(other, judges[0], verdicts_path(verdicts, against, judges[0]))
-        before = {key: verdict.score for key, verdict in zip(other.keys, theirs, strict=True)}
+        decided["against"] = judge_responses(other, judges[0], verdicts_path(verdicts, against, judges[0]))
+        before = {key: verdict.score for key, verdict in zip(other.keys, decided["against"], strict=True)}
         found["gain"] = paired_difference(scores, np.array([before.get(key) for key in joined.keys], dtype=float), groups)
-        if not found["gain"]["n"]:
-            raise InputError(f"{against} and {responses} have no scored answer in common (id and sample_index)")
     if labels:
         found["corrected"] = _corrected(joined.keys, scores, labels)
-    if archive:
+    found["failed"] = [f"{v.id!r}: {v.error}" for verdicts in decided.values() for v in verdicts if v.error]
+    if archive and not found["failed"]:
         zip_results(*archive, joined.samples, joined.rows, [verdict.model_dump() for verdict in decided[first]], found)
     return found
 

@@ -108,21 +108,17 @@ def summarise(study: Path) -> dict[str, Any]:
         raise InputError(f"{study}: {'a rating is of a pair that is not in key.json' if rows else 'nobody has rated yet'}")
     groups = [key["group"][pair] for pair, _, _ in rows]
     won = [None if choice == "tie" else left if choice == "left" else 1 - left for _, choice, left in rows]
+    both = ([[rated[pair] for pair in a if pair in b] for rated in (a, b)] for a, b in combinations(raters.values(), 2))
+    kappas = [kappa for chosen in both if (kappa := cohens_kappa(*chosen)) is not None]
     first, second = key["models"]
     shares = {name: [winner == which for winner in won] for name, which in zip((first, second, "tie"), (0, 1, None), strict=True)}
     return {
         "preferred": {name: bootstrap(values, groups) for name, values in shares.items()},
         "ahead": paired_difference(shares[first], shares[second], groups),
         "left": bootstrap([None if choice == "tie" else choice == "left" for _, choice, _ in rows], groups),
-        "kappa": _kappa(list(raters.values())),
+        "kappa": round(float(np.mean(kappas)), 4) if kappas else None,
         "raters": {rater: len(rated) for rater, rated in raters.items()},
     }
-
-
-def _kappa(raters: list[dict[str, str]]) -> float | None:
-    chosen = ([[rated[pair] for pair in one if pair in other] for rated in (one, other)] for one, other in combinations(raters, 2))
-    found = [kappa for both in chosen if (kappa := cohens_kappa(*both)) is not None]
-    return round(float(np.mean(found)), 4) if found else None
 
 
 def preference_widget(study: Path, rater: str) -> Any:

@@ -111,26 +111,30 @@ def headroom(base: Measured, trained: Measured) -> dict[str, Any]:
     return {"closed": closed, "kept": kept, "vague": bootstrap(base.hedged, base.groups)}
 
 
+def column_of(samples: list[Sample], column: str) -> NDArray[np.str_]:
+    """What each sample has in a field, also one of your own, a fact (`age`, `sex`, ...), or `kind` (of question); "" for nothing.
+
+    Raises:
+        InputError: no sample has the column.
+    """
+    found = (kind_of(s) if column == "kind" else (s.facts or {}).get(column, s.model_dump().get(column)) for s in samples)
+    values = np.array(["" if value in (None, "", [], "unknown") else str(value) for value in found])
+    if not (values != "").any():
+        raise InputError(f"no sample has anything in the column {column!r}; slice by another one")
+    return values
+
+
 def slice_scores(samples: list[Sample], scores: ArrayLike, column: str) -> dict[str, dict[str, Any]]:
     """Is anyone worse off? The score of each value of a column, and its gap to all other samples.
 
     Args:
         scores: one per sample, shape (n,); NaN and None are left out.
-        column: a field of the samples, also one of your own, a fact (`age`, `sex`, ...), or `kind` (of question).
+        column: as for `column_of`.
 
     Returns:
         `{value: {"score": ..., "gap": ...}}`, each with n and interval; samples without the column are left out.
-
-    Raises:
-        InputError: no sample has the column.
     """
-
-    def value_of(sample: Sample) -> Any:
-        return kind_of(sample) if column == "kind" else (sample.facts or {}).get(column, sample.model_dump().get(column))
-
-    values = np.array(["" if value in (None, "", [], "unknown") else str(value) for value in map(value_of, samples)])
-    if not (values != "").any():
-        raise InputError(f"no sample has anything in the column {column!r}; slice by another one")
+    values = column_of(samples, column)
     numbers, groups = np.where(values == "", np.nan, np.asarray(scores, dtype=float)), [group_of(s) for s in samples]
     found = {}
     for name in np.unique(values[values != ""]):

@@ -142,7 +142,7 @@ def judge_answers(
         first = [(samples[positions[0]], key[-1]) for key, positions in places.items()]
         votes = [_ask(judge, voter, [render(own, s, text, voter.compact) for s, text in first], own) for voter in judge.voters]
         for number, positions in enumerate(places.values()):
-            replies = [said[number] for said in votes] or [Reply(None, error="no rule decides this and the judge has no model")]
+            replies = [said[number] for said in votes]
             verdicts |= {position: _model_verdict(samples[position], replies, own) for position in positions}
     in_order = [verdicts[position] for position in range(len(samples))]
     for verdict, index, own in zip(in_order, indices or [0] * len(samples), asked, strict=True):
@@ -173,8 +173,8 @@ def _model_verdict(sample: Sample, replies: list[Reply], template: Template) -> 
     elif template.kind == "binary" and 2 * count > len(replies):
         decision |= {"verdict": choice, "score": float(choice == "YES")}
     else:
-        unread = f"the reply is none of {', '.join(template.choices)}"
-        error = next((reply.error for reply in replies if reply.error), f"no majority: {', '.join(votes)}" if enough else unread)
+        unread = f"the reply is none of {', '.join(template.choices)}" if replies and not enough else None
+        error = next((reply.error for reply in replies if reply.error), unread)
         decision = {"verdict": "UNSCORED", "decided_by": "none", "score": None, "error": error}
     said = [reply.text for reply in replies if reply.text is not None]
     # A lone surrogate, which JSON can spell, would make the verdict unwritable.

@@ -98,8 +98,7 @@ def check_server(url: str, model: str, timeout: float = 10.0) -> str:
         with connect(url, timeout, attempts=2) as client:
             served = {entry.id: entry for entry in client.models.list()}
     except Exception as error:  # whatever stands there instead of a model server
-        refused = getattr(error, "status_code", None) in (401, 403)
-        advice = "set MEDIX_LITE_JUDGE_API_KEY" if refused else "start it or mend the URL"
+        advice = "set MEDIX_LITE_JUDGE_API_KEY" if getattr(error, "status_code", 0) in (401, 403) else "start it or mend the URL"
         raise InputError(f"server {url} gives no list of models: {describe_error(error)}; {advice}") from error
     if model not in served:
         raise InputError(f"server {url} does not serve {model!r}; it serves {', '.join(served) or 'nothing'}")

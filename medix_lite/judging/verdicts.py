@@ -43,6 +43,7 @@ class Verdict(BaseModel):
         raw_score: the rubric's mark 0-5, where there is one.
         votes: the replies that were counted.
         confidence: the model's probability of its reply, 0-1.
+        error: what failed; None for UNSCORED where nothing did: no rule decides and no model is asked, or `votes` disagree.
     """
 
     id: str

@@ -9,6 +9,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
@@ -39,10 +40,8 @@ def training_rows(samples: Sequence[Sample], profile: Profile) -> Any:
     prompts = [[{"role": "user", "content": build_prompt(s, profile.prompt_style, profile.max_prompt_chars)}] for s in samples]
     rows = Dataset.from_dict({"id": [s.id for s in samples], "prompt": prompts, "images": [s.images for s in samples]})
 
-    def read_pictures(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
-        return batch | {"images": [[open_image(path, profile.image_size) for path in paths] for paths in batch["images"]]}
-
-    return rows.with_transform(read_pictures)
+    read = partial(open_image, size=profile.image_size)
+    return rows.with_transform(lambda batch: batch | {"images": [list(map(read, paths)) for paths in batch["images"]]})
 
 
 def grpo_config(profile: Profile, out: Path, seed: int, processor: Any) -> Any:
@@ -121,8 +120,7 @@ def train_policy(
     processes.on_main_process(write_jsonl)(metrics, kept)
 
     trainer = make_trainer(profile, samples, reward, out, seed)
-    processor = trainer.processing_class
-    recorder = make_recorder(metrics, processor, t, probe, report, kept[-1]["seconds"] if kept else 0.0)
+    recorder = make_recorder(metrics, trainer.processing_class, t, probe, report, kept[-1]["seconds"] if kept else 0.0)
     trainer.add_callback(recorder)
     trainer.remove_callback(PrinterCallback)
     if start_step < t.steps:
@@ -194,8 +192,7 @@ def rehearse(profile: Profile, samples: Sequence[Sample], out: Path) -> dict[str
     def weight(sample: Sample) -> int:  # tokens, roughly: a picture's are of 28 x 28 pixels, a word's of four letters
         return sum(p.width * p.height for p in map(open_image, sample.images)) // 784 + len(sample.question) // 4
 
-    wanted = t.prompts_per_step * t.updates_per_batch
-    heaviest = list(islice(cycle(sorted(samples, key=weight, reverse=True)), wanted))
+    heaviest = list(islice(cycle(sorted(samples, key=weight, reverse=True)), t.prompts_per_step * t.updates_per_batch))
     plain = t.model_copy(update={"steps": t.updates_per_batch, "dynamic_sampling": None, "rollouts": "transformers"})
     rng = np.random.default_rng(0)
     lot = lambda completions, **_: rng.random(len(completions)).tolist()  # noqa: E731
@@ -208,8 +205,7 @@ def rehearse(profile: Profile, samples: Sequence[Sample], out: Path) -> dict[str
         advice = "lower training.micro_batch, training.prompts_per_step, max_new_tokens or image_size"
         raise InputError(f"a step of profile {profile.name!r} does not fit into the memory of the GPU; {advice}") from error
     seconds = (time.perf_counter() - started) / t.updates_per_batch
-    unit = 1 if sys.platform == "darwin" else 1024
-    on_cpu = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    on_cpu = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     used = torch.cuda.max_memory_allocated() if profile.device == "cuda" else on_cpu
     return {"seconds": seconds, "gigabytes": used / 1e9, "minutes": seconds * t.steps / 60}
 
@@ -218,8 +214,7 @@ def next_batch(trainer: Any) -> dict[str, Any]:
     """Rollouts of the next prompts with their advantages, as the trainer's loss takes them; those of a group side by side."""
     trainer.model.train()
     trainer.current_gradient_accumulation_steps = trainer.args.gradient_accumulation_steps
-    batch: dict[str, Any] = trainer._generate_and_score_completions(next(iter(trainer.get_train_dataloader())))
-    return batch
+    return dict(trainer._generate_and_score_completions(next(iter(trainer.get_train_dataloader()))))
 
 
 def token_logps(trainer: Any, batch: dict[str, Any]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
@@ -275,11 +270,10 @@ def make_recorder(metrics: Path, processor: Any, settings: Training, probe: Prob
             self._write(row)
 
         def _probe(self, model: Any) -> dict[str, float]:
-            assert probe is not None
             was_training = model.training
             model.eval()
             with torch.random.fork_rng(devices=[]):
-                measured = probe(model, processor)
+                measured = probe(model, processor) if probe else {}
             model.train(was_training)
             return {f"probe/{name}": value for name, value in measured.items()}
 
