@@ -39,8 +39,7 @@ def exact_judge(sample: Sample, answer: str, template_id: str) -> Verdict:
 def mentions_judge(sample: Sample, answer: str, template_id: str) -> Verdict:
     """YES where a reference is mentioned anywhere, whatever is said beside it: a judge that invites lists."""
     text, *references = (" ".join(["", *re.findall(r"\w+", normalise(t)), ""]) for t in (answer, *sample.accepted()))
-    right = any(reference in text for reference in references)
-    return rule_verdict(sample, "YES" if right else "NO", "lexicon", template_id)
+    return rule_verdict(sample, "YES" if any(reference in text for reference in references) else "NO", "lexicon", template_id)
 
 
 Arms = dict[str, dict[str, Any]]

@@ -172,8 +172,7 @@ def generate(
     from .samples import read_samples
 
     p = load_profile(profile, parse_settings(settings))
-    questions = read_samples(samples)
-    rows = ask_policy(p, questions, out, adapter=adapter, engine=engine, copies=copies, seed=seed)
+    rows = ask_policy(p, read_samples(samples), out, adapter=adapter, engine=engine, copies=copies, seed=seed)
     typer.echo(f"{out}: {len(rows)} responses, {sum(row['finish_reason'] == 'length' for row in rows)} truncated")
     say_failed([f"{row['id']!r}: {row['error']}" for row in rows if row["finish_reason"] == "error"])
 
@@ -267,8 +266,7 @@ def score(
     if out:
         write_json(out, scores)
     for what, value in scores.items():
-        parts = value if what in ("by_task", "slices", "other_judges") else {what: value}
-        for part, found in parts.items():
+        for part, found in (value if what in ("by_task", "slices", "other_judges") else {what: value}).items():
             typer.echo(f"{part}: {found}")
     say_failed(scores["failed"], "it is UNSCORED; neither leaderboard nor zip file is written while one is missing")
     if leaderboard:

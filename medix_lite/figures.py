@@ -269,8 +269,7 @@ def leaderboard_ranking(board: dict[str, Any]) -> Figure:
     ranked = sorted(averages, key=lambda name: averages[name])
     left = [f"{name} ({sum(v is not None for v in values)} of {len(tasks)})" for name, values in scores.items() if None in values]
     figure, axis = plt.subplots(figsize=(8, 1 + 0.36 * len(ranked)))
-    bars = axis.barh(ranked, [averages[name] for name in ranked], color=DARK)
-    axis.bar_label(bars, fmt="%.3f", fontsize=8, padding=3)
+    axis.bar_label(axis.barh(ranked, [averages[name] for name in ranked], color=DARK), fmt="%.3f", fontsize=8, padding=3)
     below = "\nnot ranked, for want of tasks: " + "; ".join(left) if left else ""
     axis.set(xlim=(0, 1), xlabel=f"average of {len(tasks)} tasks{below}")
     return figure

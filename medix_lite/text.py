@@ -67,8 +67,8 @@ def normalise(text: str) -> str:
     folded = text if text.isascii() else unicodedata.normalize("NFC", "".join(map(_fold_character, text)))
     kinds = zip(folded, map(unicodedata.category, folded), strict=True)
     kept = ("-" if kind == "Pd" or character == "−" else character for character, kind in kinds if kind != "Cf")
-    flat = " ".join("".join(kept).replace("’", "'").replace("≠", "not ").replace("¬", "not ").casefold().split())
-    quotes = "*`\"'“”"
+    flat = " ".join("".join(kept).replace("’", "'").replace("≠", "not ").replace("∶", ":").replace("¬", "not ").casefold().split())
+    quotes = "*`\"'“”«»"
     return flat.strip(quotes).rstrip(".!;, ").strip(quotes).strip()
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from medix_lite.files import DATA, read_jsonl, read_table
+from medix_lite.judging.audit import audit, judge_pairs, read_pairs
+from medix_lite.judging.judges import make_judge
 from medix_lite.modalities import MODALITIES
 
 sys.path.insert(0, str(Path(__file__).parent / "benchmarks"))
@@ -140,3 +142,16 @@ def test_the_file_is_plain_utf8_with_one_object_a_line():
     content = (DATA / "audit" / "attacks.jsonl").read_text(encoding="utf-8")
     assert content.endswith("\n")
     assert all(isinstance(json.loads(line), dict) for line in content.split("\n")[:-1])
+
+
+@pytest.mark.slow
+def test_the_default_judge_meets_its_bars_on_the_suite():
+    """The rules were tuned on it: that this still holds says that nothing was lost, and little of other people's words."""
+    suite = read_pairs(DATA / "audit" / "attacks.jsonl")
+    verdicts = judge_pairs(suite, make_judge("tiny"))
+    found = audit(suite, verdicts)
+    assert found["specificity"]["value"] >= 0.99
+    assert max(part["fpr"]["value"] for part in found["by_kind"].values()) <= 0.03
+    assert found["sensitivity"]["value"] >= 0.95
+    right = [verdict for verdict, pair in zip(verdicts, suite, strict=True) if pair.label]
+    assert sum(verdict.verdict == "UNSCORED" for verdict in right) <= 0.02 * len(right)

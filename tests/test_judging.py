@@ -106,7 +106,7 @@ def test_label_that_is_also_a_text_is_left_open() -> None:
     ("500 mcg", "0.5 mg", "YES"), ("2 g", "2,000 mg", "YES"), ("500 µg", "500 mcg", "YES"), ("1 mg", "10 mg", "NO"),
     ("3", "three", "YES"),
     ("3", "4", "NO"), ("3", "3.2", "NO"), ("0.33", "0.333", "YES"), ("3", "3 nodules", "YES"), ("3", "4 nodules", "NO"),
-    ("3", "3 masses", None), ("1:1000", "1:100", None), ("5-10 mm", "7 mm", None), ("5 mm", "-5 mm", "NO"),
+    ("3", "3 masses", None), ("5-10 mm", "7 mm", None), ("5 mm", "-5 mm", "NO"),
 ])  # fmt: skip
 def test_numbers_with_units(reference: str, answer: str, expected: str | None) -> None:
     assert ask_rules(reference, answer, "How many nodules?") == (f"number {expected}" if expected else None)
@@ -280,6 +280,22 @@ FILLER = " We went through the case with the whole class on a rainy morning. Goo
     ("larynx", "The larynx, not the pharynx", "YES", LARYNX),
     ("larynx", "The larynx, which swells below the cords", "YES", LARYNX),
     ("larynx", "The larynx, which it is not", None, LARYNX),
+    ("larynx", "The larynx, an organ of the voice", "YES", LARYNX), ("larynx", "The larynx, the pharynx", None, LARYNX),
+    ("larynx", "The larynx; the cords are swollen", "YES", LARYNX), ("larynx", "The larynx; pharynx", None, LARYNX),
+    ("larynx", "Solution: the larynx", "YES", LARYNX), ("larynx", "«larynx»", "YES", LARYNX),
+    ("larynx", "I had the pharynx in mind and changed it to the larynx", "YES", LARYNX),
+    ("larynx", "Not the pharynx but the larynx", "YES", LARYNX),
+    ("larynx", "Larynx plus pharynx", "NO", LARYNX), ("larynx", "The larynx, together with the trachea", "NO", LARYNX),
+    ("larynx", "1. pharynx 2. larynx 3. trachea", "NO", LARYNX), ("larynx", "as above", "NO", LARYNX),
+    ("left", "Left, the patient's left", "YES", {"question": "Which side?"}),
+    ("30 mm", "30 mm, which is 3 cm", "YES", {}), ("12 mm", "12 mm, which is 12 cm", None, {}),
+    ("20 kg/m2", "20 kg/m2, which is obesity at 40 kg/m2", None, {}),
+    ("3.5 to 5.0 mmol/l", "between 3.5 and 5.0 mmol/l", "YES", {}), ("3.5 to 5.0 mmol/l", "3.5–5.0 mmol/l", "YES", {}),
+    ("3.5 to 5.0 mmol/l", "3.5 to 5.5 mmol/l", None, {}),
+    ("vitamin B12", "Vitamin B6", "NO", {}), ("1:1000", "1:100", "NO", {}),
+    ("no abnormality", "No abnormality; the heart is normal in size", None, {}),
+    ("no", "No, it shortens it by three days", None, {"question": "Does amoxicillin shorten a cold?"}),
+    ("no", "No, it does not shorten it", "YES", {"question": "Does amoxicillin shorten a cold?"}),
     ("pneumonia", "Pneumonia, because there is pleural effusion", None, {"modality": "X_RAY"}),
     ("left", "The left one; the right is spared", None, {"question": "Which side?"}),
     # the same words
@@ -410,7 +426,7 @@ def test_rules_leave_the_rest_unscored() -> None:
     verdicts = judge_answers(make_judge("rules"), [sample] * 3, ["Flu", "influenza", None], BASE, [4, 5, 6])
     assert [(v.verdict, v.score) for v in verdicts] == [("YES", 1), ("UNSCORED", None), ("NO", 0)]
     assert [v.sample_index for v in verdicts] == [4, 5, 6]
-    assert verdicts[1].error
+    assert not verdicts[1].error, "no rule decides, and nothing has failed"
     rubric = judge_answers(make_judge("rules"), [sample] * 2, ["flu", ""], MIMIC)
     assert [(v.verdict, v.score, v.raw_score) for v in rubric] == [("UNSCORED", None, None), (None, 0, 0)]
 
@@ -498,7 +514,7 @@ def test_server_judges_and_asks_identical_answers_once(server: ThreadingHTTPServ
     assert [v.decided_by for v in verdicts] == ["model", "model", "model", "exact", "exact"]
     assert verdicts[0].confidence == pytest.approx(0.905, abs=0.001)
     assert verdicts[0].judge_id.endswith("#/w/good")
-    assert verdicts[0].judge_id.startswith("rules-3+openai:good@")
+    assert verdicts[0].judge_id.startswith("rules-4+openai:good@")
     assert len(server.seen) == 2  # type: ignore[attr-defined]
     assert server.seen[0]["structured_outputs"] == {"choice": ["YES", "NO"]}  # type: ignore[attr-defined]
     assert server.seen[0]["temperature"] == 0  # type: ignore[attr-defined]
@@ -578,7 +594,8 @@ def test_a_panel_decides_by_more_than_half(replies: list[str | None], verdict: s
     assert decided.verdict == verdict
     assert decided.confidence == (None if confidence is None else pytest.approx(confidence))
     assert decided.votes == [reply for reply in replies if reply in ("YES", "NO")]
-    assert (decided.error is None) == (verdict != "UNSCORED")
+    failed = any(reply is None for reply in replies)  # that the voters disagree is no failure
+    assert (decided.error is None) == (verdict != "UNSCORED" or not failed)
 
 
 def test_marks_of_a_panel_are_their_median() -> None:

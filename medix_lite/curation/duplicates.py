@@ -89,8 +89,7 @@ def reworded(bucket: Keys, signatures: NDArray[np.uint32]) -> NDArray[np.int64]:
         order = rows[np.argsort(keys, kind="stable")]
         keys = np.sort(keys)
         pairs = np.stack([order[:-1], order[1:]], axis=1)[keys[1:] == keys[:-1]]
-        alike = (signatures[pairs[:, 0]] == signatures[pairs[:, 1]]).mean(axis=1) >= SAME_WORDS
-        found.append(pairs[alike])
+        found.append(pairs[(signatures[pairs[:, 0]] == signatures[pairs[:, 1]]).mean(axis=1) >= SAME_WORDS])
     return np.unique(np.sort(np.concatenate(found), axis=1), axis=0)
 
 

@@ -43,14 +43,12 @@ class TextIndex:
 def shingles(text: str) -> set[int]:
     """Hashes of all runs of `SHINGLE` words; of the whole text where it has fewer."""
     words = words_of(text)
-    runs = range(max(1, len(words) - SHINGLE + 1))
-    return {hash_of(*words[i : i + SHINGLE]) for i in runs} if words else set()
+    return {hash_of(*words[i : i + SHINGLE]) for i in range(max(1, len(words) - SHINGLE + 1))} if words else set()
 
 
 def _distinctive(question: str, options: list[str]) -> str:
     asked = _asked(question)
-    few = len(content_words(words_of(asked))) < MIN_CONTENT_WORDS
-    return f"{asked} {' '.join(options)}" if few else asked
+    return f"{asked} {' '.join(options)}" if len(content_words(words_of(asked))) < MIN_CONTENT_WORDS else asked
 
 
 def _asked(question: str) -> str:

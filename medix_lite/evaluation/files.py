@@ -62,8 +62,7 @@ def join_responses(responses: Path, samples: Path | None) -> Joined:
                 raise InputError(f"{where}: no sample with id {key[0]!r}" + (f" in {samples}" if samples else "; give --samples"))
             sample = validated(Sample, row, where)
         joined[key] = sample, parse_response(row["response"], has_image=sample.has_image), row
-    columns = zip(*joined.values(), strict=True) if joined else ((), (), ())
-    return Joined(list(joined), *map(list, columns))
+    return Joined(list(joined), *map(list, (zip(*joined.values(), strict=True) if joined else ((), (), ()))))
 
 
 def judge_responses(joined: Joined, judge: Judge, out: Path | None = None, template: Template | None = None) -> list[Verdict]:

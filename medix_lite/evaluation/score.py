@@ -78,8 +78,7 @@ def measure(greedy: Stage, sampled: Stage, copies: int) -> Measured:
     greedy_hedged, groups = column(None if t is None else t.hedged for t in first), [group_of(s) for s in samples]
     said, again = ([normalise(r.answer or "") for r in some] for some in (responses, sampled[1]))
     agreement = column(a == said[i // copies] for i, a in enumerate(again)).reshape(len(samples), copies).mean(axis=1)
-    unscored = float(np.mean(np.isnan(judged)))
-    return Measured(*greedy, per_question, hedged, greedy_hedged, agreement, groups, unscored)
+    return Measured(*greedy, per_question, hedged, greedy_hedged, agreement, groups, float(np.mean(np.isnan(judged))))
 
 
 def results(base: Measured, trained: Measured, seconds: dict[str, float]) -> dict[str, Any]:

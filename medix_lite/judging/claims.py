@@ -5,7 +5,7 @@ from collections import Counter
 from functools import cache
 
 from ..samples import Sample
-from ..text import is_negated, normalise, sides
+from ..text import is_negated, normalise, quantities, sides
 from ..tiny_world.lexicon import load_lexicon
 from .statements import flatten, rule_words
 
@@ -34,13 +34,16 @@ def find_claim(answer: str) -> tuple[str, str]:
 def trim(sample: Sample, claim: str) -> str:
     """A claim without an explanation at its end, as long as that neither takes it back, hedges, nor names something else."""
     known = rule_words()
-    found = known.excludes.search(claim) or known.explains.search(claim)
-    if not found:
+    both = [found for pattern in (known.excludes, known.explains) if (found := pattern.search(claim))]
+    if not both:
         return claim
+    found = min(both, key=re.Match.start)
     head, tail, other = claim[: found.start()], claim[found.end() :], found.re is known.excludes
-    named = any(normalise(reference) in tail for reference in sample.accepted())
-    doubtful = known.unsettled.search(found[0] + tail) or known.hedge.search(tail) or any(mark in tail for mark in ".;:?")
-    more = not other and (sides(tail) or re.search(r"\d", tail) or names_concept(tail))
+    named = other and any(normalise(reference) in tail for reference in sample.accepted())
+    doubtful = known.unsettled.search(found[0] + tail) or known.hedge.search(tail) or re.search(r"[.;?]|:(?!\d)", tail)
+    told = normalise(" ".join(sample.accepted()))
+    numbers = re.search(r"\d", told) and re.search(r"\d", tail) and not quantities(tail) <= {q for q in quantities(told) if q[1]}
+    more = not other and (not sides(tail) <= sides(told) or numbers or names_concept(tail))
     return claim if not head or named or doubtful or more else head.rstrip(" ,;(")
 
 

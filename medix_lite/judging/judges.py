@@ -22,7 +22,7 @@ from .templates import Template, parse_reply, render, strip_reasoning, template_
 from .verdicts import Verdict, decide_by_rules
 
 JUDGE_NAMES = "rules, tiny, openai:MODEL@URL, J*3 (three seeds), J+J+J (a panel), or model-only:J for any of them but rules"
-RULES_ID = "rules-3"
+RULES_ID = "rules-4"
 BATCH = 64  # prompts in one forward pass of a local judge
 MOST_VOTES = 25
 

@@ -25,7 +25,8 @@ LONGEST = 2_000  # characters: a longer answer is an essay, and only the exact t
 _LOOK_ALIKE = re.compile(r"[a-z][\u0400-\u04ffονρυκ]|[\u0400-\u04ffονρυκ][a-z]|[\u202a-\u202e\u2066-\u2069]", re.IGNORECASE)
 _SHAPES = str.maketrans("аеопрстухіѕονρ", "aeonpctyxisovp")  # what these letters look like
 _ARTICLE = re.compile(r"^(?:an?|the) ")
-_CODE = re.compile(r"([a-z]+) ?-?(\d+)")
+_CODE = re.compile(r"((?:[a-z]+ )?[a-z]+|\d+:) ?-?(\d+)")
+_RANGE = re.compile(r"^(?:between |from )?(\d[\d.]*) ?(?:-|to|and) ?(\d[\d.]*)(?= |$)")
 _LIST = re.compile(r",\s+|;|\bor\b|\band\b")
 _MARKS = "".join(map(chr, range(0xE000, 0xE000 + len(string.ascii_lowercase))))  # one private character for each option
 _AFTER_A = re.compile(r"|[^\w\s\ue000-\ue019]|or|and|but|because|since|as|is|not|rather|instead|[b-z]")
@@ -68,6 +69,8 @@ def decide_by_rules(sample: Sample, answer: str | None, template_id: str = "base
     if _LOOK_ALIKE.search(answer):
         hidden = is_negated(normalise(answer.translate(_SHAPES))) and not is_negated(normalise(answer))
         return rule_verdict(sample, "NO", "exact", template_id) if hidden else None
+    if rule_words().numbered.match(answer.strip()):
+        return rule_verdict(sample, "NO", "exact", template_id)
     claim, disowned = find_claim(main_sentences(sample, answer))
     whole = answer if len(answer) <= LONGEST else claim
     # What an answer disowns is no longer a part of it, so a mention there states nothing; nor does one among an essay's sentences.
@@ -86,8 +89,8 @@ def rule_verdict(sample: Sample, decision: Answer, tier: Decider, template_id: s
 
 def decide_exact(sample: Sample, answer: str) -> Answer | None:
     """YES if the normalised answer is an accepted one; NO if there is no answer or nothing but punctuation."""
-    text = normalise(answer)
-    if text and text in {normalise(reference) for reference in sample.accepted()}:
+    text, *references = (_RANGE.sub(r"\1 to \2", normalise(text)) for text in (answer, *sample.accepted()))
+    if text and text in references:
         return "YES"
     # "-" stays open: it is a way to write "negative".
     return "NO" if text != "-" and all(unicodedata.category(c).startswith(("P", "Z", "C")) for c in text) else None
@@ -204,7 +207,7 @@ def decide_claim(sample: Sample, claim: str) -> Answer | None:
     """YES or NO of what a normalised claim says in plain words; NO also where it denies an accepted answer."""
     known, reference = rule_words(), normalise(sample.reference)
     before, after = known.denied.match(claim), known.refuted.search(claim)
-    if (before or after) and reference not in ("yes", "no", "maybe") and not decide_exact(sample, claim):
+    if (before or after) and reference not in ("yes", "no", "maybe") and not decide_exact(sample, trim(sample, claim)):
         rest = claim[before.end() if before else 0 : after.start() if after else None].strip(" ,:")
         return "NO" if not is_negated(reference) and _decide_plainly(sample, rest) == "YES" else None
     return _decide_plainly(sample, trim(sample, claim))
@@ -214,6 +217,8 @@ def _decide_plainly(sample: Sample, text: str) -> Answer | None:
     text = strip_lead(text)
     if decide_exact(sample, text) == "YES" or same_words(sample, text):
         return "YES"
+    if (more := rule_words().adds.search(text)) and not rule_words().adds.search(normalise(sample.reference)):
+        return "NO" if _decide_plainly(sample, text[: more.start()].rstrip(" ,")) == "YES" else None
     deciders = (decide_nothing, decide_option, decide_number, decide_measure, _decide_yes_no, _decide_side, _decide_synonym)
     return next((decision for decide in deciders if (decision := decide(sample, text))), None)
 
@@ -237,6 +242,8 @@ def _decide_yes_no(sample: Sample, text: str) -> Answer | None:
         return "NO"
     # "yes, there is no effusion" and "no, an effusion is present" may contradict themselves.
     affirmed = re.search(r"\b(?:present|seen|visible|except|but|however|although)\b", first["rest"])
+    asked = re.findall(r"[a-z]{7,}", normalise(sample.question))  # "no, it shortens it", where that was asked
+    affirmed = affirmed or (not is_negated(first["rest"]) and any(word[:6] in first["rest"] for word in asked))
     against = is_negated(first["rest"]) if first[1] == "yes" else affirmed
     return None if against else "YES" if first[1] == reference else "NO"
 

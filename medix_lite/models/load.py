@@ -100,8 +100,7 @@ def load_judge(path: str = "tiny:judge", revision: str | None = None) -> tuple[A
     where, options = resolve_model(path, revision)
     transformers.utils.logging.disable_progress_bar()
     model = transformers.AutoModelForCausalLM.from_pretrained(where, dtype="float32", use_safetensors=True, **options)
-    tokenizer = transformers.AutoTokenizer.from_pretrained(where, padding_side="left", **options)
-    return model.eval(), tokenizer
+    return model.eval(), transformers.AutoTokenizer.from_pretrained(where, padding_side="left", **options)
 
 
 @cache

@@ -78,8 +78,7 @@ class Pictures(NamedTuple):
     def by_row(self) -> list[tuple[Any, Any]]:
         """Of each row its patches and its shapes."""
         shapes = self.image_grid_thw.split(self.num_images)
-        patches = self.pixel_values.split([int(shape.prod(-1).sum()) for shape in shapes])
-        return list(zip(patches, shapes, strict=True))
+        return list(zip(self.pixel_values.split([int(shape.prod(-1).sum()) for shape in shapes]), shapes, strict=True))
 
     def of_rows(self, rows: Sequence[int]) -> "Pictures":
         """Those of some rows."""

@@ -22,8 +22,7 @@ def teaches(rewards: NDArray[np.floating[Any]], by: str) -> NDArray[np.bool_]:
         shape (groups,); a group with fewer than two scored completions is never kept.
     """
     scored = ~np.isnan(rewards)
-    count = np.maximum(scored.sum(1), 1)
-    mean = np.where(scored, rewards, 0).sum(1) / count
+    mean = np.where(scored, rewards, 0).sum(1) / np.maximum(scored.sum(1), 1)
     spread = np.where(scored, np.abs(rewards - mean[:, None]), 0).max(1)
     return (scored.sum(1) > 1) & ((mean > 0.01) & (mean < 0.99) if by == "mean" else spread > 1e-6)
 

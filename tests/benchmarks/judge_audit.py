@@ -31,6 +31,9 @@ def main() -> None:
         for kind, part in audits[name]["by_kind"].items():
             print(f"    {kind:19} n {part['n']:3}, fpr {part['fpr']['value']}, fnr {part['fnr']['value']}")
     write_json(DATA / "reference" / "judge-audit.json", audits)
+    fresh = read_pairs(DATA / "audit" / "fresh.jsonl")  # written after the rules, and never tuned on
+    for name in ("rules", "tiny"):
+        print(line(f"fresh: {name}", audit(fresh, judge_pairs(fresh, make_judge(name)))))
     if folder := os.environ.get("MEDIX_LITE_REAL_DATA"):
         humans = evouna_pairs(Path(folder))
         found = {
