@@ -241,7 +241,7 @@ def _decide_yes_no(sample: Sample, text: str) -> Answer | None:
     if len(standing | {first[1]}) == 2:
         return "NO"
     # "yes, there is no effusion" and "no, an effusion is present" may contradict themselves.
-    affirmed = re.search(r"\b(?:present|seen|visible|except|but|however|although)\b", first["rest"])
+    affirmed: object = re.search(r"\b(?:present|seen|visible|except|but|however|although)\b", first["rest"])
     asked = re.findall(r"[a-z]{7,}", normalise(sample.question))  # "no, it shortens it", where that was asked
     affirmed = affirmed or (not is_negated(first["rest"]) and any(word[:6] in first["rest"] for word in asked))
     against = is_negated(first["rest"]) if first[1] == "yes" else affirmed
