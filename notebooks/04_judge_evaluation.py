@@ -284,8 +284,8 @@ for kind in ("negation", "hedge", "overclaim"):
 
 # %% [markdown]
 # This is where overlap breaks: "no effusion" holds the word "effusion". `contains` takes most negations, hedges and overclaims for right.
-# The rules were written for attacks like these, and tuned on half of this suite, so part of their lead is their own doing; and no policy was
-# trained on overlap here. Half of the attacks the rules leave open (UNSCORED), which counts as NO here and would be no reward at all. Measured,
+# The rules were written for attacks like these, and tuned on this suite, so much of their lead is their own doing (on fresh pairs they err far
+# more: notebook 06); and no policy was trained on overlap here. Nearly half of the attacks the rules leave open (UNSCORED), which counts as NO here and would be no reward at all. Measured,
 # then: overlap misses paraphrases and takes contradictions for agreement. Not borne out: that it agrees less with people on honest
 # answers; against our rules token F1 is ahead.
 

@@ -114,7 +114,7 @@ for name in ("rules", "tiny"):
     print(f"{name:6} n {found['n']}", {key: (found[key]["value"], found[key]["ci95"]) for key in ("sensitivity", "specificity")})
 
 # %% [markdown]
-# On words that nobody prepared it for the same judge errs ten times as often. Tune on one set, report on another; and for general medicine take a
+# On words that nobody prepared it for the same judge errs far more often. Tune on one set, report on another; and for general medicine take a
 # judge that has read some.
 
 # %% [markdown]
