@@ -56,7 +56,7 @@ def test_adapter_and_merged_weights_answer_alike(run, tmp_path):
 
 def ask_vllm_what_it_does_not_take(path, samples, tmp_path):
     """A question longer than the model's context ends with its error, and the others of its batch are answered."""
-    asked = [sample for sample in samples if not sample.images][:3]
+    asked = samples[:3]
     asked[1] = asked[1].model_copy(update={"question": "lung " * 5000})
     engine = vllm_engine(path, None, "float32", "cpu", max_new_tokens=8, prompt_style="compact")
     rows = generate(engine, asked, tmp_path / "long.jsonl", model_name="m", revision="r")

@@ -82,6 +82,7 @@ def vllm_engine(
         if device == "cpu":
             os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")  # GiB; it would ask for nearly all of the memory
         from vllm import LLM, SamplingParams  # slow to import, and not everywhere
+        from vllm.exceptions import VLLMValidationError
 
         llm = LLM(model=path, revision=revision, dtype=dtype, seed=seed, enforce_eager=device == "cpu")
 
@@ -90,7 +91,10 @@ def vllm_engine(
             how_each = [SamplingParams(max_tokens=max_new_tokens, temperature=temperature, seed=own) for own in seeds]
             try:
                 said = llm.chat([served_messages(sample, **how) for sample, _ in chunk], how_each, use_tqdm=False)
-            except ValueError as error:  # vLLM does not take one of these prompts, and then asks none of them
+            except (
+                ValueError,
+                VLLMValidationError,
+            ) as error:  # vLLM does not take one of these prompts, and then asks none of them
                 if len(chunk) > 1:
                     return [answer for place in chunk for answer in chat([place])]
                 return [Answer(chunk[0][0].id, chunk[0][1], "", "error", describe_error(error))]
