@@ -340,8 +340,7 @@ def doctor(
 
     p = load_profile(profile, parse_settings(settings))
     preflight(p)
-    memory = {f"memory, {part}": where for part, where in p.memory.model_dump().items()}
-    for name, value in (environment(p, 0) | memory).items():
+    for name, value in (environment(p, 0) | {f"memory, {part}": where for part, where in p.memory.model_dump().items()}).items():
         typer.echo(f"{name}: {value}")
     if rehearse:
         from .training.grpo import rehearse as rehearse_step  # slow to import

@@ -79,8 +79,7 @@ def reward_anatomy(texts: Sequence[str], rewards: Sequence[Reward], weights: dic
         axis.barh(range(len(texts)), values, left=left, **bars, edgecolor="white", label=signal)
         left += values
     for row, reward in enumerate(rewards):
-        total = "null" if reward.total is None else f"{reward.total:.3f}"
-        axis.text(left[row] + 0.01, row, total, va="center", fontsize=9)
+        axis.text(left[row] + 0.01, row, "null" if reward.total is None else f"{reward.total:.3f}", va="center", fontsize=9)
     axis.set_yticks(range(len(texts)), [text if len(text) < 62 else text[:60] + "…" for text in texts], fontsize=8)
     axis.invert_yaxis()
     axis.set(xlim=(0, 1.1), xlabel="reward (0 to 1)")

@@ -241,8 +241,7 @@ def local_replies(model: Any, tokenizer: Any, prompts: list[str], template: Temp
         positions = (inputs["attention_mask"].cumsum(-1) - 1).clamp(min=0)
         with torch.inference_mode():
             logits = model(**inputs, position_ids=positions, logits_to_keep=1).logits[:, -1]
-        probabilities = logits[:, starts].float().softmax(-1).cpu()
-        for index, row in zip(batch, probabilities.tolist(), strict=True):
+        for index, row in zip(batch, logits[:, starts].float().softmax(-1).tolist(), strict=True):
             best = int(np.argmax(row)) if seed is None else _draw(row, f"{seed} {prompts[index]}")
             failure = None if np.isfinite(row).all() else Reply(None, error="the judge's logits are not finite")
             replies[index] = failure or Reply(template.choices[best], row[best])
