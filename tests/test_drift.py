@@ -15,7 +15,6 @@ from test_packaging import DIRECT, lines, pins, tracked_text_files
 from medix_lite.files import read_table
 
 SNAPSHOT = Path(__file__).parent / "snapshots" / "defaults.json"
-ROOT = Path(__file__).resolve().parents[1]
 
 
 def parameters(function):

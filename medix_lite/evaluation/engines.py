@@ -91,10 +91,7 @@ def vllm_engine(
             how_each = [SamplingParams(max_tokens=max_new_tokens, temperature=temperature, seed=own) for own in seeds]
             try:
                 said = llm.chat([served_messages(sample, **how) for sample, _ in chunk], how_each, use_tqdm=False)
-            except (
-                ValueError,
-                VLLMValidationError,
-            ) as error:  # vLLM does not take one of these prompts, and then asks none of them
+            except (ValueError, VLLMValidationError) as error:  # of one of these prompts, and then none of them was asked
                 if len(chunk) > 1:
                     return [answer for place in chunk for answer in chat([place])]
                 return [Answer(chunk[0][0].id, chunk[0][1], "", "error", describe_error(error))]

@@ -34,10 +34,10 @@ def find_claim(answer: str) -> tuple[str, str]:
 def trim(sample: Sample, claim: str) -> str:
     """A claim without an explanation at its end, as long as that neither takes it back, hedges, nor names something else."""
     known = rule_words()
-    both = [found for pattern in (known.excludes, known.explains) if (found := pattern.search(claim))]
-    if not both:
+    searched = (pattern.search(claim) for pattern in (known.excludes, known.explains))
+    found = min(filter(None, searched), key=re.Match.start, default=None)
+    if not found:
         return claim
-    found = min(both, key=re.Match.start)
     head, tail, other = claim[: found.start()], claim[found.end() :], found.re is known.excludes
     named = other and any(normalise(reference) in tail for reference in sample.accepted())
     doubtful = known.unsettled.search(found[0] + tail) or known.hedge.search(tail) or re.search(r"[.;?]|:(?!\d)", tail)

@@ -205,19 +205,20 @@ def _same_quantity(given: Quantity, wanted: Quantity, question: str) -> bool | N
 
 def decide_claim(sample: Sample, claim: str) -> Answer | None:
     """YES or NO of what a normalised claim says in plain words; NO also where it denies an accepted answer."""
-    known, reference = rule_words(), normalise(sample.reference)
+    known, reference, bare = rule_words(), normalise(sample.reference), trim(sample, claim)
     before, after = known.denied.match(claim), known.refuted.search(claim)
-    if (before or after) and reference not in ("yes", "no", "maybe") and not decide_exact(sample, trim(sample, claim)):
+    if (before or after) and reference not in ("yes", "no", "maybe") and not decide_exact(sample, bare):
         rest = claim[before.end() if before else 0 : after.start() if after else None].strip(" ,:")
         return "NO" if not is_negated(reference) and _decide_plainly(sample, rest) == "YES" else None
-    return _decide_plainly(sample, trim(sample, claim))
+    return _decide_plainly(sample, bare)
 
 
 def _decide_plainly(sample: Sample, text: str) -> Answer | None:
     text = strip_lead(text)
     if decide_exact(sample, text) == "YES" or same_words(sample, text):
         return "YES"
-    if (more := rule_words().adds.search(text)) and not rule_words().adds.search(normalise(sample.reference)):
+    adds = rule_words().adds
+    if (more := adds.search(text)) and not adds.search(normalise(sample.reference)):
         return "NO" if _decide_plainly(sample, text[: more.start()].rstrip(" ,")) == "YES" else None
     deciders = (decide_nothing, decide_option, decide_number, decide_measure, _decide_yes_no, _decide_side, _decide_synonym)
     return next((decision for decide in deciders if (decision := decide(sample, text))), None)

@@ -222,10 +222,9 @@ def token_logps(trainer: Any, batch: dict[str, Any]) -> tuple[NDArray[np.float64
 
     ids, masks = (torch.cat([batch[f"prompt_{kind}"], batch[f"completion_{kind}"]], 1) for kind in ("ids", "mask"))
     pictures = {k: batch[k] for k in ("pixel_values", "image_grid_thw", "num_images", "mm_token_type_ids") if k in batch}
+    tokens = batch["completion_ids"].size(1)
     with torch.no_grad():
-        logps = trainer._get_per_token_logps_and_entropies(trainer.model, ids, masks, batch["completion_ids"].size(1), **pictures)[
-            0
-        ]
+        logps = trainer._get_per_token_logps_and_entropies(trainer.model, ids, masks, tokens, **pictures)[0]
     return logps.double().cpu().numpy(), batch["completion_mask"].bool().cpu().numpy()
 
 
