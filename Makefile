@@ -3,13 +3,15 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help tutorial env test test-fast lint lock notebooks publish clean
+.PHONY: help tutorial env test test-fast lint lock notebooks exercises publish site clean
 
 UV_VERSION := 0.13.8
 UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .venv-uv/bin/uv)
 BIN := .venv/bin
 INSTALL := $(UV) pip install --compile-bytecode --python $(BIN)/python
 RUN := runs/tiny-cpu
+EXERCISES := exercises
+SITE := runs/site
 # More arguments for pytest: make test ARGS="-k reward"
 ARGS :=
 
@@ -23,7 +25,9 @@ help:
 	@echo "make test-fast  the tests that are not slow"
 	@echo "make lint       ruff and mypy"
 	@echo "make notebooks  bring each notebook up to date with its script"
+	@echo "make exercises  copies of the notebooks without solutions and outputs, into $(EXERCISES)"
 	@echo "make publish    run the notebooks and keep their outputs and figures"
+	@echo "make site       the notebooks as they ran and the library's reference as a web site, into $(SITE)/html"
 	@echo "make lock       resolve the requirements files again (UPGRADE=--upgrade for newer versions)"
 	@echo "make clean      remove environment and caches; runs/ stays"
 
@@ -47,11 +51,26 @@ lint: .venv/.dev
 notebooks: .venv/.base
 	$(BIN)/jupytext --update --to ipynb notebooks/*.py
 
+# Students' copies. They use the run folder of the notebooks, so that nothing is trained twice.
+exercises: .venv/.base
+	$(BIN)/jupyter nbconvert --to notebook --output-dir $(EXERCISES) --log-level WARN \
+		--TagRemovePreprocessor.enabled=True --TagRemovePreprocessor.remove_cell_tags solution \
+		--ClearOutputPreprocessor.enabled=True notebooks/[0-9]*.ipynb
+
 # Executes the notebooks as a reader would and keeps their outputs and figures; without the libraries' warnings, which name this machine.
 publish: notebooks
-	rm -rf runs/course
+	rm -rf $(RUN)
 	PYTHONWARNINGS=ignore $(BIN)/jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False notebooks/[0-9]*.ipynb
-	cp runs/course/figures/*.png figures/
+	cp $(RUN)/figures/*.png figures/
+
+# Pages are built from a copy, so that nothing is written into the checkout; every warning is an error. Needs no network.
+site: .venv/.dev
+	rm -rf $(SITE)
+	mkdir -p $(SITE)/pages
+	tar cf - --exclude=__pycache__ --exclude=.ipynb_checkpoints *.md LICENSE CITATION.cff figures notebooks medix_lite | tar xf - -C $(SITE)/pages
+	$(BIN)/typer medix_lite.cli utils docs --name medix-lite --title Commands --output $(SITE)/pages/commands.md
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -c .ci -d $(SITE)/doctrees $(SITE)/pages $(SITE)/html
+	cp $(SITE)/html/README.html $(SITE)/html/index.html
 
 # The environment. A stamp file is newer than the requirements it was made from.
 

@@ -13,9 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .curation.splits import group_of
 from .evaluation.score import truths
-from .evaluation.statistics import PROBED, bootstrap, paired_difference, points
 from .files import InputError, read_json, read_jsonl, read_table, write_json
 from .judging.judges import Judge, judge_answers
 from .judging.verdicts import Verdict, decide_exact, rule_verdict
@@ -25,7 +23,8 @@ from .rewards.composite import CompositeReward
 from .rewards.presets import PUBLISHED_WEIGHTS, find_preset
 from .rewards.signals import format_signal
 from .runs import Run, ask_policy, curated, make_probe, run_embedder, run_judge
-from .samples import Sample
+from .samples import Sample, group_of
+from .statistics import PROBED, bootstrap, paired_difference, points
 from .text import normalise
 from .tiny_world.lexicon import load_lexicon
 from .tiny_world.oracle import CONTRADICTS, check_reasoning
@@ -67,6 +66,11 @@ def find_arms(experiment: str, names: Sequence[str] = ()) -> Arms:
 
     Raises:
         InputError: there is no such experiment or arm.
+
+    >>> find_arms("signals", ["exact match", "random"])
+    {'exact match': {'weights': {'accuracy': 1.0}, 'judge': 'exact'}, 'random': {'weights': {}}}
+    >>> find_arms("signals", ["composite"])  # nothing differs: what the others are compared with
+    {'composite': {}}
     """
     if experiment not in (known := read_table("arms")):
         raise InputError(f"unknown experiment {experiment!r}; use one of {', '.join(known)}")
@@ -77,7 +81,17 @@ def find_arms(experiment: str, names: Sequence[str] = ()) -> Arms:
 
 
 def arm_reward(run: Run, arm: str, how: dict[str, Any], seed: int) -> Any:
-    """The reward function of an arm, for TRL; `how` is its entry in `data/arms.yaml`."""
+    """The reward function of an arm, for TRL; `how` is its entry in `data/arms.yaml`.
+
+    >>> import tempfile
+    >>> from medix_lite.runs import open_run
+    >>> run = open_run(Path(tempfile.mkdtemp()) / "run", settings="data.train=8,data.probe=1,data.test=1")
+    >>> asked = next(sample for sample in curated(run)["train"] if sample.images and not sample.options)
+    >>> denial = f"<answer>anything but {asked.reference}</answer>"
+    >>> arms = find_arms("signals", ["weak judge", "exact match"])  # what is mentioned is paid, whatever is said of it
+    >>> {arm: arm_reward(run, arm, how, 0)(None, [denial], id=[asked.id]) for arm, how in arms.items()}
+    {'weak judge': [1.0], 'exact match': [0.0]}
+    """
     if how.get("weights") == {}:
         return partial(draw_lots, seed)
     weights = dict.fromkeys(PUBLISHED_WEIGHTS, 0.0) | how["weights"] if "weights" in how else PUBLISHED_WEIGHTS
@@ -134,6 +148,17 @@ def run_arms(run: Run, arms: Arms, seeds: Iterable[int], report: Callable[[str],
 
     Raises:
         InputError: the run is not on phantoms, whose truth is known, or holds an arm that was something else.
+
+    >>> import tempfile
+    >>> from medix_lite.runs import open_run
+    >>> short = "training.steps=1,training.group_size=2,training.prompts_per_step=1,data.train=4,data.probe=1,data.test=2"
+    >>> run = open_run(Path(tempfile.mkdtemp()) / "run", settings=short)
+    >>> found = run_arms(run, find_arms("signals", ["random"]), seeds=[0], report=lambda line: None)
+    >>> [row["step"] for row in found["arms"]["random"][0]["curve"]], found["arms"]["random"][0]["curve"][-1]["rollouts"]
+    ([0, 1], 2)
+    >>> run_arms(run, {"random": {"weights": {"format": 1.0}}}, seeds=[0])  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    medix_lite.files.InputError: ...random-0 holds an arm of this name that was another; delete it or choose another run folder
     """
     from .training.grpo import train_policy
 
@@ -189,51 +214,14 @@ def compare_arms(found: dict[str, Any], reference: str = "composite") -> dict[st
     return {"base": base} | {arm: row(arm) for arm in found["arms"]}
 
 
-def check_claims(found: dict[str, Any], apart: float = 0.05, overpaid: float = 0.1) -> list[dict[str, Any]]:
-    """What MediX-R1's paper says of its reward signals (the last two are ours), and whether an ablation of the `signals` shows it.
-
-    A reward counts as unstable where its seeds end further apart than `apart` in true accuracy, and as better than another
-    where the 95% interval of the difference lies above 0. It counts as hacked where its rise beyond the rise of the truth is
-    larger than the composite's by `overpaid`: what is paid is sampled and the truth is of greedy answers, so that they part a
-    little in every arm.
-
-    Returns:
-        for each claim `{"claim", "measured", "reproduced"}`.
-    """
-
-    def pays_too_much(arm: str) -> float:
-        curves = [one["curve"] for one in found["arms"][arm]]
-        return float(np.mean([rise(curve, "reward") - rise(curve, PROBED) for curve in curves]))
-
-    def told(values: dict[str, float]) -> str:
-        return ", ".join(f"{arm} {value:+.3f}" for arm, value in values.items())
-
-    def compared(arm: str, others: tuple[str, ...]) -> tuple[str, bool]:
-        rows = {other: ahead_by(found, arm, other) for other in others}
-        text = ", ".join(f"{row['value']:+.3f} {row['ci95']} on {other}" for other, row in rows.items())
-        return text, all(row["ci95"][0] > 0 for row in rows.values())
-
-    single = ("judge only", "embedding only")
-    ends = {arm: [np.mean(one["true"]) for one in found["arms"][arm]] for arm in (*single, "composite")}
-    spreads = {arm: round(float(np.ptp(values)), 6) for arm, values in ends.items()}
-    gaps = {arm: pays_too_much(arm) - pays_too_much("composite") for arm in (*single, "weak judge")}
-    tidy = float(np.mean(mean_over_seeds(found, "composite", "format")))
-    unstable, hacked = (max(values[arm] for arm in single) for values in (spreads, gaps))
-    stable = spreads["composite"] <= apart and tidy >= 0.95
-    claims = {
-        "A single signal is unstable": (f"seeds apart: {told(spreads)}", unstable > apart),
-        "A single signal is hacked": (f"paid beyond the truth, more than by the composite: {told(gaps)}", hacked > overpaid),
-        "Both together end higher than either": compared("both", single),
-        "The composite ends highest": compared("composite", (*single, "both")),
-        "The composite is stable": (f"seeds apart: {spreads['composite']:.3f}, format {tidy:.3f}", stable),
-        "Exact match is too brittle for open answers": compared("composite", ("exact match",)),
-        "It is where references vary in their words": compared("composite reworded", ("exact match reworded",)),
-    }
-    return [{"claim": claim, "measured": text, "reproduced": bool(shown)} for claim, (text, shown) in claims.items()]
-
-
 def at_equal_rollouts(arms: dict[str, list[dict[str, Any]]]) -> tuple[int, dict[str, list[float]]]:
-    """Of each arm and seed the true accuracy on the probe (linear in between) at as many rollouts as every one has drawn."""
+    """Of each arm and seed the true accuracy on the probe (linear in between) at as many rollouts as every one has drawn.
+
+    >>> grpo = [{"curve": [{"rollouts": 0, PROBED: 0.5}, {"rollouts": 100, PROBED: 0.9}]}]
+    >>> dapo = [{"curve": [{"rollouts": 0, PROBED: 0.5}, {"rollouts": 40, PROBED: 0.8}]}]
+    >>> at_equal_rollouts({"grpo": grpo, "dapo": dapo})  # grpo ends higher, but was behind when dapo had drawn its last
+    (40, {'grpo': [0.66], 'dapo': [0.8]})
+    """
     fewest = min(one["curve"][-1]["rollouts"] for of_arm in arms.values() for one in of_arm)
 
     at = {arm: [points(one["curve"], "rollouts", PROBED).T for one in of_arm] for arm, of_arm in arms.items()}
@@ -241,7 +229,12 @@ def at_equal_rollouts(arms: dict[str, list[dict[str, Any]]]) -> tuple[int, dict[
 
 
 def rise(curve: list[dict[str, Any]], name: str) -> float:
-    """By how much a column of a curve ends above its start: the means of its last and its first tenth, of one value at least."""
+    """By how much a column of a curve ends above its start: the means of its last and its first tenth, of one value at least.
+
+    >>> curve = [{"step": step, "reward": reward} for step, reward in enumerate([0.2, 0.9, 0.9, 0.4])]
+    >>> round(rise(curve, "reward"), 2)  # a height that it fell from does not count
+    0.2
+    """
     values = points(curve, "step", name)[:, 1]
     tenth = max(1, len(values) // 10)
     return float(np.mean(values[-tenth:]) - np.mean(values[:tenth]))

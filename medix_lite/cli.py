@@ -327,13 +327,18 @@ def doctor(
     settings: SettingsOption = "",
     rehearse: Annotated[bool, typer.Option(help="Train one step on the longest samples, to see that memory suffices.")] = False,
 ) -> None:
-    """Say why a run does not learn (exit status 1 if it does not); or check that this machine has what a profile needs."""
+    """Say why a run does not learn (exit status 1 if it does not), and hold its scores against those of reference runs.
+
+    Without a run: check that this machine has what a profile needs.
+    """
     if run:
-        from .training.doctor import diagnose
+        from .training.doctor import diagnose, hold_against_reference
 
         found = diagnose(read_jsonl(run / "metrics.jsonl", torn_last_line=True), run / "adapter")
         for fault in found:
             typer.echo(f"{fault.name}: {fault.means}\n  seen: {fault.evidence}\n  do: {fault.change}")
+        for line in hold_against_reference(run) if (run / "run.json").exists() else ():
+            typer.echo(line)
         typer.echo(f"{run}: {f'{len(found)} found, the first may be the cause of the rest' if found else 'healthy'}")
         raise typer.Exit(bool(found))
     from .runs import curated, environment, open_run, preflight

@@ -4,18 +4,20 @@ import base64
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
-from .evaluation.statistics import METRICS, PROBED, points
 from .files import read_table, write_aside
 from .responses import parse_response
-from .rewards.composite import Reward
 from .samples import Sample
+from .statistics import METRICS, PROBED, points
+
+if TYPE_CHECKING:
+    from .rewards.composite import Reward
 
 DARK, MID = "#1f3a5f", "#7a8ca3"
 EMPTY: dict[str, Any] = {"frame_on": False, "xticks": [], "yticks": []}
@@ -70,7 +72,7 @@ def gallery(samples: Sequence[Sample], columns: int = 6) -> Figure:
     return figure
 
 
-def reward_anatomy(texts: Sequence[str], rewards: Sequence[Reward], weights: dict[str, float]) -> Figure:
+def reward_anatomy(texts: Sequence[str], rewards: "Sequence[Reward]", weights: dict[str, float]) -> Figure:
     """Stacked bars: what each signal adds to the total of each completion."""
     figure, axis = plt.subplots(figsize=(8, 0.75 * len(texts) + 1.2))
     left = np.zeros(len(texts))

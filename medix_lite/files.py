@@ -19,7 +19,14 @@ NOTICE = "Research and education only, not for clinical use."
 
 
 class InputError(Exception):
-    """What the user gave cannot be used; the message is one line that says what, where and what to do."""
+    """What the user gave cannot be used; the message is one line that says what, where and what to do.
+
+    >>> try:
+    ...     read_json("nowhere.json")
+    ... except InputError as error:
+    ...     print(error)
+    cannot read nowhere.json: No such file or directory
+    """
 
 
 def refuse_existing(out: Path | None) -> None:
@@ -74,7 +81,17 @@ def write_text(path: Path | str, text: str) -> None:
 
 
 def write_json(path: Path | str, value: Any) -> None:
-    """Write `value` as indented JSON, atomically."""
+    """Write `value` as indented JSON, atomically.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "scores.json"
+    >>> write_json(path, {"accuracy": 0.5})
+    >>> write_json(path, {"accuracy": float("nan")})  # doctest: +IGNORE_EXCEPTION_DETAIL
+    Traceback (most recent call last):
+    ValueError: Out of range float values are not JSON compliant
+    >>> read_json(path)  # what was there is whole
+    {'accuracy': 0.5}
+    """
     write_text(path, _encodable_json(value, indent=2) + "\n")
 
 
@@ -83,6 +100,13 @@ def read_json(path: Path | str) -> Any:
 
     Raises:
         InputError: the file is missing or is not JSON.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "metrics.json"
+    >>> write_text(path, '{"loss": NaN}')
+    >>> read_json(path)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    medix_lite.files.InputError: /...metrics.json is not valid JSON: NaN is not JSON
     """
     try:
         with clear_errors(path, "read", advice=""):
@@ -93,12 +117,25 @@ def read_json(path: Path | str) -> Any:
 
 @cache
 def read_table(name: str) -> Any:
-    """What stands in the project's own `data/NAME.yaml`, read once; nobody may change it."""
+    """What stands in the project's own `data/NAME.yaml`, read once; nobody may change it.
+
+    >>> read_table("grpo")["algorithms"]["dr_grpo"]
+    {'loss_type': 'dr_grpo', 'scale_rewards': 'none', 'beta': 0.0}
+    """
     return yaml.safe_load((DATA / f"{name}.yaml").read_text(encoding="utf-8"))
 
 
 def write_jsonl(path: Path | str, rows: Iterable[dict[str, Any]]) -> None:
-    """Write one object a line, atomically."""
+    """Write one object a line, atomically.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "rows.jsonl"
+    >>> write_jsonl(path, ({"share": 1 / n} for n in (2, 1, 0)))
+    Traceback (most recent call last):
+    ZeroDivisionError: division by zero
+    >>> path.exists()  # all rows or none
+    False
+    """
     write_text(path, "".join(json_line(row) for row in rows))
 
 
@@ -140,6 +177,12 @@ def read_jsonl(path: Path | str, *, torn_last_line: bool = False) -> list[dict[s
 
     Raises:
         InputError: the file is missing, or a line is not a JSON object; the message names file and line.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "metrics.jsonl"
+    >>> write_text(path, '{"step": 1}\\n{"ste')
+    >>> read_jsonl(path, torn_last_line=True)  # a writer was killed; without the flag this is an InputError
+    [{'step': 1}]
     """
     with clear_errors(path, "read", advice=""):
         lines = Path(path).read_bytes().split(b"\n")

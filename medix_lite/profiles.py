@@ -143,6 +143,11 @@ def parse_settings(text: str) -> dict[str, Any]:
 
     Raises:
         InputError: a part has no `=`, or its value cannot be read.
+
+    >>> parse_settings("training.dynamic_sampling=null, training.learning_rate=5e-4")  # to YAML 5e-4 is a text, 5.0e-4 a number
+    {'training.dynamic_sampling': None, 'training.learning_rate': '5e-4'}
+    >>> load_profile("tiny-cpu", parse_settings("training.learning_rate=5e-4")).training.learning_rate  # a profile takes both
+    0.0005
     """
     parts = filter(None, map(str.strip, text.split(",")))
     return {name.strip(): value for name, value in parse_pairs(parts, "setting", ", such as training.steps=40").items()}
@@ -157,6 +162,12 @@ def load_profile(name: str, overrides: dict[str, Any] | None = None) -> Profile:
 
     Raises:
         InputError: unknown name, unreadable file, unknown or invalid setting.
+
+    >>> load_profile("tiny-cpu", {"training.algorithm": "dr_grpo"}).training.scale_rewards  # an algorithm brings its settings along
+    'none'
+    >>> load_profile("tiny-cpu", {"training.step": 40})  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    medix_lite.files.InputError: profile 'tiny-cpu' has no setting 'training.step'; see ...
     """
     path = Path(name) if name.endswith((".yaml", ".yml")) else FOLDER / f"{name}.yaml"
     if not path.is_file():

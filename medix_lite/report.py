@@ -3,12 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-from .curation.curate import kind_of
 from .evaluation.score import Measured
 from .figures import data_url
 from .files import InputError, read_json, render, write_text
 from .runs import Run
-from .samples import open_image, picture_url
+from .samples import kind_of, open_image, picture_url
 
 SHOWN = {0.0: 8, None: 2, 1.0: 4}  # examples by score: wrong, unscored, right
 
@@ -25,6 +24,17 @@ def write_report(
 
     Raises:
         InputError: the run has no results yet.
+
+    >>> import tempfile
+    >>> from medix_lite.files import write_json
+    >>> from medix_lite.runs import curated, open_run
+    >>> run = open_run(Path(tempfile.mkdtemp()) / "run", settings="data.train=4,data.probe=1,data.test=1")
+    >>> _, score = curated(run), {"value": 0.5, "ci95": [0.2, 0.8]}
+    >>> of_each = dict.fromkeys(("true_accuracy", "judged_accuracy", "pass_at_8", "format", "modality"), score) | {"n": 1}
+    >>> write_json(run.folder / "results.json", dict.fromkeys(("base", "trained", "gain"), of_each) | {"seconds": {}})
+    >>> page = write_report(run, {"my note": "5 < 6"}).read_text()
+    >>> "5 &lt; 6" in page, 'src="http' in page, "<script" in page  # all of it is in the file, and nothing runs
+    (True, False, False)
     """
     if not (run.folder / "results.json").exists():
         raise InputError("this run has no results.json yet; run notebook 04 first")

@@ -93,6 +93,11 @@ def build_prompt(sample: Sample, style: str = "full", max_chars: int | None = No
         sample: the question; a text-only sample gets a prompt that names no tags.
         style: `full` for a pre-trained model, `compact` for the tiny policy, which pays for every token.
         max_chars: a longer question loses text from its start, where the context stands; None keeps all.
+
+    >>> sample = Sample(id="a", question="A man of 60 coughs. What is it?", reference="pneumonia")
+    >>> print(build_prompt(sample, "compact", max_chars=11))  # the end asks, so it stays; no picture, no tags
+    Medical assistant: <think><answer>
+    What is it?
     """
     words, question = read_table("prompts")[style], format_question(sample)
     tags = words["tags"].format(tags=words["between"].join(f"<{tag}>" for tag in MODALITIES)) if sample.has_image else ""

@@ -1,6 +1,7 @@
 """Run the notebooks under papermill, the same as by hand, into a run folder."""
 
 import logging
+import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -67,6 +68,9 @@ def run_notebooks(out: Path, choices: dict[str, Any], notebooks: Sequence[str], 
     choices = choices | {"source": absolute_source(choices["source"])}
     preflight(profile.model_copy(update={"judge": choices["judge"] or profile.judge}))
     open_run(out, **choices)
+    (out / "figures").mkdir(exist_ok=True)
+    for picture in (REPOSITORY / "figures").glob("idea_*.svg"):  # which the notebooks show from beside their folder
+        shutil.copy(picture, out / "figures")
     given = {"run_dir": str(out)} | choices | parameters
     how: dict[str, Any] = {"kernel_name": "python3", "cwd": str(NOTEBOOKS), "progress_bar": sys.stderr.isatty()}
     for path in paths:

@@ -8,7 +8,7 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -50,7 +50,11 @@ class Run(NamedTuple):
 
 
 def sampling_of(profile: Profile) -> dict[str, Any]:
-    """How a profile asks a policy: arguments of `generate` and `generate_batch`."""
+    """How a profile asks a policy: arguments of `generate_batch` and of the engines.
+
+    >>> sampling_of(load_profile("tiny-cpu", {"max_new_tokens": 8}))  # whether it is greedy is no choice of a profile
+    {'prompt_style': 'compact', 'image_size': 64, 'max_prompt_chars': 400, 'max_new_tokens': 8}
+    """
     return profile.model_dump(include={"max_new_tokens", "prompt_style", "image_size", "max_prompt_chars"})
 
 
@@ -74,13 +78,21 @@ def open_run(
     Args:
         folder: the run folder.
         profile: name or path of a profile.
-        source: `phantoms`, `bccd:PATH`, `pubmedqa:PATH`, `folder:PATH` or `hub:ID@REVISION`.
+        source: `phantoms`, `bccd:PATH`, `pubmedqa:PATH`, `folder:PATH`, `parquet:PATH`, `mcq:PATH` or `hub:ID@REVISION`.
         seed: of data, training and sampling.
         judge: a judge's name, in place of the profile's.
         settings: settings to change, such as `training.steps=40, data.test=100`.
 
     Raises:
         InputError: a choice is invalid, or the folder was made with other choices.
+
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp()) / "run"
+    >>> open_run(folder, settings="training.steps=40").profile.training.steps
+    40
+    >>> open_run(folder)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    medix_lite.files.InputError: ... was made with other choices or weights (see run.json); choose another folder
     """
     folder = Path(folder).resolve()
     resolved = load_profile(profile, parse_settings(settings))
@@ -130,6 +142,11 @@ def preflight(profile: Profile) -> None:
 
     Raises:
         InputError: something is missing; the message says what to do.
+
+    >>> preflight(load_profile("tiny-cpu"))  # silent: nothing is missing
+    >>> preflight(load_profile("tiny-cpu", {"policy.path": "org/model"}))
+    Traceback (most recent call last):
+    medix_lite.files.InputError: model 'org/model' has no pinned revision; give the commit of the Hub repository
     """
     prepare_device(profile)
     for model in (profile.policy, profile.embedder):
@@ -138,7 +155,11 @@ def preflight(profile: Profile) -> None:
 
 
 def display(path: Path) -> str:
-    """A path for people: relative to the repository where it lies inside."""
+    """A path for people: relative to the repository where it lies inside.
+
+    >>> display(REPOSITORY / "runs" / "course"), display(Path("/elsewhere/course"))
+    ('runs/course', '/elsewhere/course')
+    """
     return str(path.relative_to(REPOSITORY)) if path.is_relative_to(REPOSITORY) else str(path)
 
 
@@ -160,24 +181,57 @@ def environment(profile: Profile, seed: int) -> dict[str, Any]:
 
 
 def curated(run: Run) -> dict[str, list[Sample]]:
-    """The run's samples by split (`train`, `probe`, `test`), curated on first use."""
+    """The run's samples by split (`train`, `probe`, `test`), curated on first use.
+
+    >>> import tempfile
+    >>> run = open_run(Path(tempfile.mkdtemp()) / "run", settings="data.train=40,data.probe=4,data.test=8")
+    >>> splits = curated(run)
+    >>> {split: len(samples) for split, samples in splits.items()}
+    {'train': 40, 'probe': 4, 'test': 8}
+    >>> {sample.group for sample in splits["train"]} & {sample.group for sample in splits["test"]}
+    set()
+    >>> curated(run._replace(seed=1))  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    medix_lite.files.InputError: ... was curated with other seed; choose another folder or delete it
+    """
     sizes = run.profile.data.model_dump()
     curate(run.source, run.folder / "data", sizes=sizes, seed=run.seed, image_size=run.profile.image_size)
     return {split: read_samples(run.folder / "data" / f"samples_{split}.jsonl") for split in sizes}
 
 
 def run_judge(run: Run) -> Judge:
-    """The run's judge."""
+    """The run's judge.
+
+    >>> run = Run(Path("unused"), load_profile("tiny-cpu"), "phantoms", seed=0)
+    >>> one, other = run_judge(run), run_judge(run)
+    >>> one.judge_id == other.judge_id, one.cache is other.cache  # keep one, or the same answer is asked about again
+    (True, False)
+    """
     return make_judge(run.profile.judge)
 
 
 def run_embedder(run: Run) -> Any:
-    """The run's embedder."""
+    """The run's embedder.
+
+    >>> run = Run(Path("unused"), load_profile("tiny-cpu"), "phantoms", seed=0)
+    >>> texts = ["pleural effusion", "fluid around the lung", "pneumothorax"]
+    >>> reference, synonym, near_miss = run_embedder(run).encode(texts, normalize_embeddings=True)
+    >>> bool(reference @ synonym > 0.67 > reference @ near_miss)  # 0.67 is the threshold of the semantic signal
+    True
+    """
     return load_embedder(run.profile.embedder.path, run.profile.embedder.revision)
 
 
 def run_reward(run: Run) -> Any:
-    """The run's composite reward, a reward function for TRL that knows the training samples."""
+    """The run's composite reward, a reward function for TRL that knows the training samples.
+
+    >>> import tempfile
+    >>> run = open_run(Path(tempfile.mkdtemp()) / "run", settings="data.train=8,data.probe=1,data.test=1")
+    >>> asked = next(sample for sample in curated(run)["train"] if sample.images)
+    >>> texts = [f"<answer>{asked.reference}</answer>", f"<{asked.modality}><think>I see.</think><answer>I cannot tell</answer>"]
+    >>> [round(total, 3) for total in run_reward(run)(None, texts, id=[asked.id] * 2)]  # right without form, form without an answer
+    [0.855, 0.145]
+    """
     from .rewards.composite import CompositeReward
 
     questions, p = {s.id: s for s in curated(run)["train"]}, run.profile
@@ -185,7 +239,16 @@ def run_reward(run: Run) -> Any:
 
 
 def train(run: Run, report: Callable[[dict[str, Any]], None] = lambda row: None) -> dict[str, Any]:
-    """Train the run's policy on its training samples with the composite reward; see `training.grpo.train_policy`."""
+    """Train the run's policy on its training samples with the composite reward; see `training.grpo.train_policy`.
+
+    >>> import tempfile
+    >>> short = "training.steps=1,training.group_size=2,training.prompts_per_step=1,data.train=4,data.probe=1,data.test=2"
+    >>> run = open_run(Path(tempfile.mkdtemp()) / "run", settings=short)
+    >>> train(run)["steps"], train(run)["steps"]  # the second call finds the adapter, and trains nothing
+    (1, 1)
+    >>> [(row["step"], "reward" in row) for row in last_rows(run)]  # before the first step there is a probe, and no reward
+    [(0, False), (1, True)]
+    """
     from .training.grpo import train_policy
 
     with (processes := processes_of(run.profile)).main_process_first():
@@ -215,7 +278,17 @@ def make_probe(run: Run, samples: list[Sample]) -> Callable[[Any, Any], dict[str
 
 
 def respond(run: Run, which: Which, samples: list[Sample], *, copies: int = 1) -> list[dict[str, Any]]:
-    """Responses of the base or trained policy, kept in `responses/`: greedy for one copy, sampled at temperature 1 for several."""
+    """Responses of the base or trained policy, kept in `responses/`: greedy for one copy, sampled at temperature 1 for several.
+
+    >>> import tempfile
+    >>> run = open_run(Path(tempfile.mkdtemp()) / "run", settings="data.train=4,data.probe=1,data.test=2,max_new_tokens=2")
+    >>> rows = respond(run, "base", curated(run)["test"], copies=2)
+    >>> [row["sample_index"] for row in rows], {row["finish_reason"] for row in rows}, rows[0]["model"]
+    ([0, 1, 0, 1], {'length'}, 'tiny:policy')
+    >>> respond(run, "trained", curated(run)["test"])  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    medix_lite.files.InputError: no adapter at ...; train one first (notebook 03 or `medix-lite train`)
+    """
     out = run.folder / "responses" / f"{which}-{'greedy' if copies == 1 else f'sampled{copies}'}.jsonl"
     adapter = run.folder / "adapter" if which == "trained" else None
     return ask_policy(run.profile, samples, out, adapter=adapter, task=run.source.partition(":")[0], copies=copies, seed=run.seed)
@@ -263,7 +336,14 @@ def ask_policy(
 
 
 def evaluate(run: Run, which: Which) -> Measured:
-    """Generate, judge and measure one policy on the test samples: greedy answers, and several sampled ones for pass@k."""
+    """Generate, judge and measure one policy on the test samples: greedy answers, and several sampled ones for pass@k.
+
+    >>> import tempfile
+    >>> run = open_run(Path(tempfile.mkdtemp()) / "run", settings="data.train=4,data.probe=1,data.test=2,evaluation.copies=2")
+    >>> measured = evaluate(run, "base")
+    >>> measured.per_question["format"].size, measured.per_question["pass_at_8"].tolist()  # of two copies there is no pass@8
+    (2, [nan, nan])
+    """
     samples = curated(run)["test"]
 
     def stage(copies: int) -> tuple[list[Sample], list[Response], list[Verdict]]:
@@ -278,7 +358,15 @@ def evaluate(run: Run, which: Which) -> Measured:
 
 
 def grounding(run: Run, which: Which, samples: list[Sample]) -> dict[str, list[float | None]]:
-    """Scores (the oracle's, else the judge's) of greedy answers to questions with their `real`, `blank` and `shuffled` pictures."""
+    """Scores (the oracle's, else the judge's) of greedy answers to questions with their `real`, `blank` and `shuffled` pictures.
+
+    >>> import tempfile
+    >>> run = open_run(Path(tempfile.mkdtemp()) / "run", settings="data.train=4,data.probe=1,data.test=24")
+    >>> found = grounding(run, "base", [sample for sample in curated(run)["test"] if sample.images])
+    >>> real, blank, shuffled = (sum(found[how]) for how in ("real", "blank", "shuffled"))
+    >>> real > max(blank, shuffled)  # it looks, and needs to
+    True
+    """
     adapter, found = run.folder / "adapter" if which == "trained" else None, dict[str, list[float | None]]()
     for how in ("real", "blank", "shuffled"):
         asked = samples if how == "real" else without_sight(samples, how, run.folder / "blank", run.seed)
@@ -291,6 +379,13 @@ def grounding(run: Run, which: Which, samples: list[Sample]) -> dict[str, list[f
     return found
 
 
-def last_rows(run: Run) -> Iterable[dict[str, Any]]:
-    """The rows of `metrics.jsonl`, in order of steps."""
+def last_rows(run: Run) -> list[dict[str, Any]]:
+    """The rows of `metrics.jsonl`, in order of steps.
+
+    >>> import tempfile
+    >>> run = Run(Path(tempfile.mkdtemp()), load_profile("tiny-cpu"), "phantoms", seed=0)
+    >>> _ = (run.folder / "metrics.jsonl").write_text('{"step": 0}\\n{"st')
+    >>> last_rows(run)  # a run that is training, or was killed, may end in half a row
+    [{'step': 0}]
+    """
     return read_jsonl(run.folder / "metrics.jsonl", torn_last_line=True)

@@ -45,6 +45,13 @@ class Sample(BaseModel, extra="allow"):
         facts: what is true in the tiny world's picture, for the oracle (and the warm-up before RL); None on real data.
         graded: whether an evaluation marks it from 0 to 5 by the MIMIC rubric, as a report; else it is right or wrong.
         local_only: whether its text may not leave this machine, as a data use agreement may ask.
+
+    >>> sample = Sample(id="a", question="Seen?", reference="flu", options=["cold", "flu"], modality="CT_SCAN", patient=7)
+    >>> sample.option_label(), sample.has_image, sample.patient  # its picture need not be at hand; fields of your own are kept
+    ('B', True, 7)
+    >>> Sample(id="a", question="Seen?", reference="flu", modality="CT")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    pydantic_core._pydantic_core.ValidationError: ... unknown modality 'CT'; use one of X_RAY...
     """
 
     id: str = Field(min_length=1)
@@ -94,6 +101,13 @@ def read_samples(path: Path | str) -> list[Sample]:
 
     Raises:
         InputError: a line is not JSON or not a sample, or an id stands twice.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "samples.jsonl"
+    >>> write_jsonl(path, [{"id": "a", "question": "Seen?", "reference": "flu", "modality": "XRAY"}])
+    >>> read_samples(path)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    medix_lite.files.InputError: ...samples.jsonl, row 1: field 'modality': unknown modality 'XRAY'; use one of ...
     """
     path = Path(path)
     folder = path.parent.resolve()
@@ -108,13 +122,26 @@ def read_samples(path: Path | str) -> list[Sample]:
 
 
 def write_samples(path: Path | str, samples: Iterable[Sample]) -> None:
-    """Write samples as JSONL; image paths are stored relative to the file where they lie below its folder."""
+    """Write samples as JSONL; image paths are stored relative to the file where they lie below its folder.
+
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp()).resolve()
+    >>> sample = Sample(id="a", question="Seen?", reference="flu", modality="CT_SCAN", images=[str(folder / "a.png")])
+    >>> write_samples(folder / "samples.jsonl", [sample])
+    >>> read_jsonl(folder / "samples.jsonl")[0]["images"], read_samples(folder / "samples.jsonl") == [sample]  # the folder may move
+    (['a.png'], True)
+    """
     folder = Path(path).parent.resolve()
     write_jsonl(path, (sample_row(sample, folder) for sample in samples))
 
 
 def sample_row(sample: Sample, folder: Path) -> dict[str, Any]:
-    """The row of a samples file in `folder` (absolute)."""
+    """The row of a samples file in `folder` (absolute).
+
+    >>> sample = Sample(id="a", question="Seen?", reference="flu", images=["/data/mine/a.png", "/elsewhere/b.png"])
+    >>> sample_row(sample, Path("/data/mine"))["images"]  # what lies outside stays absolute
+    ['a.png', '/elsewhere/b.png']
+    """
     inside = [str(p.relative_to(folder) if p.is_relative_to(folder) else p) for p in map(Path, sample.images)]
     return sample.model_dump() | {"images": inside}
 
@@ -130,6 +157,12 @@ def open_image(file: Path | str | bytes, size: int | None = None, name: str = ""
 
     Raises:
         InputError: the file is missing, empty or does not decode, or its header promises more than 100 million pixels.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "deep.png"
+    >>> Image.new("I;16", (8, 8), 32768).save(path)  # 16 bits: half of the brightest
+    >>> Image.open(path).convert("L").getpixel((0, 0)), open_image(path).getpixel((0, 0))
+    (255, (127, 127, 127))
     """
     try:
         content = file if isinstance(file, bytes) else Path(file).read_bytes()
@@ -157,3 +190,18 @@ def picture_url(picture: Image.Image) -> str:
 def content_id(*parts: str) -> str:
     """A stable id: the first 16 hexadecimal digits of the SHA-256 of the parts."""
     return hashlib.sha256("\x1f".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def kind_of(sample: Sample) -> str:
+    """The kind of question: the field `kind`, or the tiny world's family.
+
+    >>> asked = {"id": "a", "question": "Seen?", "reference": "yes", "facts": {"family": "yes_no"}}
+    >>> kind_of(Sample(**asked)), kind_of(Sample(**asked, kind="screening"))  # a field of your own goes first
+    ('yes_no', 'screening')
+    """
+    return str((sample.model_extra or {}).get("kind") or (sample.facts or {}).get("family") or "unknown")
+
+
+def group_of(sample: Sample) -> str:
+    """What must stay together: the group, or else the first picture, or else the sample alone."""
+    return sample.group or (sample.images[0] if sample.images else sample.id)

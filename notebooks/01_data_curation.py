@@ -17,15 +17,17 @@
 # **What you will learn.** To turn a source into checked, leak-free train, probe and test samples; to look at them before anything is
 # trained; and to test the checks themselves, by planting faults and watching each stage find them.
 #
-# **Minutes:** 1. **Prerequisites:** notebook 00.
+# **Minutes:** 1 of computing; reading takes longer. **Prerequisites:** notebook 00. In a hurry: sections 1 to 7, then the exercises.
 #
 # > Research and education only, not for clinical use.
 #
 # RL is only as good as its questions. MediX-R1 trains on about 51,000 of them, without hand-written reasoning: a question, a
 # picture, a short reference answer. That is all a reward needs, and so every fault in them becomes a fault in the reward.
+#
+# ![Rows pass a sieve: kept, or rejected with a reason](../figures/idea_01.svg)
 
 # %% tags=["parameters"]
-run_dir: str = "../runs/course"  # run folder that all notebooks of one run share
+run_dir: str = "../runs/tiny-cpu"  # run folder that all notebooks of one run share
 profile: str = "tiny-cpu"  # name of a profile, or path of a YAML file
 source: str = "phantoms"  # phantoms, bccd:PATH, pubmedqa:PATH, folder:PATH
 seed: int = 0  # seed of data, training and sampling
@@ -74,7 +76,7 @@ for s in told[:2]:
 
 # %% [markdown]
 # Nobody planned that. A reward pays for copying such an answer, and RL learns what is paid. Curation rejects these rows from every source but
-# the tiny world, which keeps its own; below you will see one found.
+# the tiny world, which keeps its own (4 in 1,000); in section 6 you see one found.
 #
 # ## 2. Look
 # Never train on what you have not looked at. In a frontal picture the patient's left is on the **right** of the page.
@@ -108,13 +110,13 @@ display(Image(figures.save(figures.curation_counts(report), FIGURES / "curation_
 print("ten commonest answers in test:", report["by_reference"]["test"])
 
 # %% [markdown]
-# The first baseline knows only the kind of question and gives its commonest *training* answer. Who also reads the words can do better.
+# The first baseline knows only the kind of question and gives its commonest *training* answer.
 # Know this number before you praise a model. Reports are left out: they are graded, not right or wrong.
 
 # %%
 from collections import Counter, defaultdict
 
-from medix_lite.curation.curate import kind_of
+from medix_lite.samples import kind_of
 
 answers = defaultdict(Counter)
 for s in splits["train"]:
@@ -152,8 +154,8 @@ for split, samples in splits.items():
     print(split, {age: f"{n / ages.total():.1%}" for age, n in sorted(ages.items())})
 
 # %% [markdown]
-# On the phantoms, children are planted to be rare in train and common in test: a real data set does such things unasked. Notebook 04 shows
-# the score by age.
+# On the phantoms, children are planted to be rare in train (about 1 in 70) and seven times as frequent in test: a real data set does such things
+# unasked. Notebook 04 shows the score by age.
 #
 # ## 5. A clean set, to be spoilt
 # A check that never fires proves nothing. So we write a clean set, spoil it in known ways, and see whether each fault is found and
@@ -246,15 +248,17 @@ for fault, victim in (("other case", clean[3]), ("other punctuation", clean[4]),
 # %%
 from PIL import ImageEnhance
 
-for number, fault in enumerate(("resized", "recompressed", "brighter", "cropped"), start=5):
-    picture, file = open_image(SOURCE / clean[number]["images"][0]), f"{fault}.{'jpg' if fault == 'recompressed' else 'png'}"
-    changed = {
-        "resized": picture.resize((96, 96)),
-        "brighter": ImageEnhance.Brightness(picture).enhance(1.2),
-        "cropped": picture.crop((2, 1, 63, 62)),
-    }
-    changed.get(fault, picture).save(SOURCE / file)
-    plant(fault, "a changed copy of its picture", clean[number], images=[file])
+
+def picture_of(number):
+    return open_image(SOURCE / clean[number]["images"][0])
+
+
+picture_of(5).resize((96, 96)).save(SOURCE / "resized.png")
+picture_of(6).save(SOURCE / "recompressed.jpg")
+ImageEnhance.Brightness(picture_of(7)).enhance(1.2).save(SOURCE / "brighter.png")
+picture_of(8).crop((2, 1, 63, 62)).save(SOURCE / "cropped.png")
+for number, file in enumerate(("resized.png", "recompressed.jpg", "brighter.png", "cropped.png"), start=5):
+    plant(file.split(".")[0], "a changed copy of its picture", clean[number], images=[file])
 
 # %% [markdown]
 # **What no row shows by itself.** Two answers to one question about one picture; and a patient of test who has another picture in train.
@@ -265,8 +269,8 @@ plant("contradiction, other", "with another answer", spare[1], reference="someth
 plant("patient in two splits", "tied by group", spare[2], group=clean[-1]["group"])
 
 # %% [markdown]
-# **What a benchmark holds.** An exam of two questions, which training must not know: the text of one stands inside a longer one here, and
-# the picture of the other is recompressed there.
+# **What a benchmark holds.** An exam of two questions. We hide the text of the first in a longer training question, and give the picture of the
+# second, which is recompressed there, to a training row.
 
 # %%
 from medix_lite.files import write_jsonl
@@ -315,11 +319,11 @@ for fault, (row, expected) in planted.items():
     assert expected in said[row["id"]], fault
 
 # %% [markdown]
-# Every fault is found, for its own reason. The other half of the proof: no clean row is lost.
+# Every fault is found, for its own reason, and the German question is kept. The other half of the proof: no clean row is lost.
 
 # %%
 lost = [row["id"] for row in clean if row["id"] not in kept]
-print(f"{len(lost)} of {len(clean)} clean rows lost; {len(planted)} kinds planted")
+print(f"{len(lost)} of {len(clean)} clean rows lost; {len(planted)} rows planted")
 assert not lost
 assert len(kept) + len(rejected) == len(clean) + len(planted)
 
@@ -355,8 +359,8 @@ for number, picture in enumerate(normal):
     picture.save(PLANTED / f"normal-{number}.png")
 
 # %% [markdown]
-# What decides is `broad_difference`: of the second picture the part that fits best is laid over the first, brightness and contrast
-# fitted too, and what still differs is blurred. Between a picture and its copy only fine grain is left, which blurring removes; two patients differ in the broad as
+# What decides is `broad_difference`: of the second picture the part that fits best is laid over the first, brightness and contrast fitted too, and
+# what still differs is blurred. Between a picture and its copy only fine grain is left, which blurring removes; two patients differ in the broad as
 # well. The number is that rest, in units of what harsh compression does to the same picture.
 
 # %%
@@ -387,7 +391,7 @@ merged = sum(broad_difference(*pair) <= BROAD for pair in proposed)
 print(f"limit {BROAD}: {merged} of {len(proposed)} pairs of different pictures that the hash proposes would be taken for copies")
 
 # %% [markdown]
-# No limit is perfect, and so few pairs cannot show an error that one in a thousand has. So a row is rejected as a copy only if its
+# No limit is perfect, and 124 pairs are too few to see an error that happens once in a thousand. So a row is rejected as a copy only if its
 # question and answer are the same as well; else the two pictures must merely stay in one split.
 #
 # ## 8. The same question in other words?
@@ -429,8 +433,8 @@ words = [content_words(words_of(sample.question)) for sample in questions]
 # %%
 for i, text in enumerate(others, start=1):
     by_hand, library = np.mean(signature(words[0]) == signature(words[i])), np.mean(kept_numbers[0] == kept_numbers[i])
-    alike = "same side" if prints[0]["turns"] == prints[i]["turns"] else "other side"
-    print(f"exact {jaccard(words[0], words[i]):.2f}  by hand {by_hand:.2f}  library {library:.2f}  {alike:10}  {text}")
+    alike = "turns same" if prints[0]["turns"] == prints[i]["turns"] else "turns differ"
+    print(f"exact {jaccard(words[0], words[i]):.2f}  by hand {by_hand:.2f}  library {library:.2f}  {alike:12}  {text}")
     assert max(abs(estimate - jaccard(words[0], words[i])) for estimate in (by_hand, library)) < 0.2  # three standard errors
 
 # %% [markdown]
@@ -464,7 +468,8 @@ for text in (
 # containment finds copied text, not copied knowledge.
 #
 # ## 10. May these sources be mixed?
-# A data set made of several inherits all their licences. Where two of them each ask for the whole, the mix is refused:
+# A data set made of several inherits all their licences. Where two of them each demand that the whole be
+# under their own terms, or one is unknown, the mix is refused:
 
 # %%
 from medix_lite.curation.licences import licence_of_mix
@@ -590,39 +595,63 @@ if real_data:
 # On the files as published (`tests/test_curation.py` holds the counts), 20 of the 364 smears are rejected, because their boxes are
 # incomplete: none for red cells, or none for white ones. And 500 leaks are found, all of them in test: PubMedQA's
 # official test questions *are* the benchmark. There they may stay; in train or probe each would have been rejected.
-#
+
+# %% [markdown]
 # ## Exercises
-# **One.** A policy is trained on yes/no questions where 60% of the references are "no". Its reward cannot tell a policy that looks from one
-# that always says no, until it does better than 60%. What is the share of "yes" among the yes/no questions of *this* train split?
+# **Exercise 1.** If 60% of yes/no references are "no", a policy that always says no is right in 60% without looking. What is the share of "yes" among
+# the yes/no questions of *this* train split?
 
 # %% tags=["exercise"]
 yes_no = [s for s in splits["train"] if s.reference in ("yes", "no")]
-print(f"{len(yes_no)} yes/no questions in train")
+my_share = ...  # a number from 0 to 1, computed from yes_no
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
+my_share = sum(s.reference == "yes" for s in yes_no) / max(1, len(yes_no))
+
+# %% tags=["check"]
+assert my_share is not ..., "my_share is still `...`: count the references in yes_no"
+assert 0 <= my_share <= 1, "a share lies from 0 to 1: divide by the number of yes/no questions"
+said = Counter(s.reference for s in yes_no)
+assert abs(my_share - said["yes"] / max(1, said.total())) < 0.006, "count the 'yes' in yes_no and divide by len(yes_no)"
+print(f"right: {my_share:.3f} of {said.total()}; on PubMedQA's 500 test questions 'yes' to all scores 0.552")
 
 # %% [markdown]
-# <details><summary>Solution</summary>
+# On the phantoms it is close to a half, on purpose. On PubMedQA "yes" to everything beats every published MediX-R1 row (0.472, 0.482, 0.490).
 #
-# <code>sum(s.reference == "yes" for s in yes_no) / max(1, len(yes_no))</code>. On the phantoms it is close to a half, on purpose. On PubMedQA's
-# usual 500 test questions "yes" to everything scores 55.2%, above every published MediX-R1 row (0.472, 0.482, 0.490).
-# </details>
-#
-# **Two.** Plant a fault that nothing here finds. One candidate: somebody mirrored a picture. Is it still a copy, and what about its
-# reference?
+# **Exercise 2.** Somebody mirrored a picture and kept its question and answer. Is the mirrored picture taken for a copy of the first (section 7)?
 
 # %% tags=["exercise"]
 from PIL import ImageOps
 
 sided = next(row for row in clean if row["reference"] in ("left", "right"))
 ImageOps.mirror(open_image(SOURCE / sided["images"][0])).save(PLANTED / "mirrored.png")
+my_copy = ...  # True if you think that it is taken for a copy, else False
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
+my_copy = False
+
+# %% tags=["check"]
+assert my_copy is not ..., "my_copy is still `...`: True or False?"
 difference = broad_difference(str(SOURCE / sided["images"][0]), str(PLANTED / "mirrored.png"))
-print(f"reference {sided['reference']!r}; broad difference to the mirrored picture {difference:.2f}, limit {BROAD}")
+assert bool(my_copy) == (difference <= BROAD), f"the broad difference is {difference:.2f}, and the limit {BROAD}"
+print(f"right: broad difference {difference:.2f}, limit {BROAD}; its reference still says {sided['reference']!r}")
+
+# %% [markdown] tags=["solution"]
+# So it is kept, with a reference that names the wrong side (`plant("mirrored", "kept", sided, images=[str(PLANTED / "mirrored.png")])`, and run
+# section 6 again). A wrong reference is the fault that curation does not see: neither row nor picture shows it, and only somebody who looks will find it.
 
 # %% [markdown]
-# <details><summary>Solution</summary>
+# ## Quiz
+# Say your answer aloud, then open it.
 #
-# Plant it with <code>plant("mirrored", "kept", sided, images=[str(PLANTED / "mirrored.png")])</code>, and run section 6 again: it is kept. The mirrored
-# picture counts as another one, and its reference now names the wrong side. A wrong reference is the fault that curation does not see:
-# neither row nor picture shows it, and only somebody who looks will find it.
+# <details><summary>Two questions about one picture: one in train, one in test. What is wrong?</summary>
+#
+# The picture leaks. Groups (picture or patient) never cross splits.
+# </details>
+#
+# <details><summary>A model scores 0.48 on PubMedQA's yes/no/maybe. Praise it?</summary>
+#
+# Always "yes" scores 0.552 there.
 # </details>
 #
 # ## What you learned
@@ -631,5 +660,8 @@ print(f"reference {sided['reference']!r}; broad difference to the mirrored pictu
 # - Hashes propose, pixels decide; shared words are not enough where a side or a number turns the answer round.
 # - A check is worth what it finds when you plant a fault, and what it leaves alone.
 # - The commonest answer is a baseline; know it before you praise a model.
+#
+# **Differs from MediX-R1:** its 51,335 training rows are on the Hub as they are, and no check of them is published. Here each lost row has its
+# reason, copies and leaks are searched by words and by pixels, and groups never cross splits.
 #
 # **Next:** [02 · The composite reward](02_composite_reward.ipynb)

@@ -17,16 +17,18 @@
 # **What you will learn.** To evaluate a base and a trained policy in three stages, with intervals, and to say how much of the
 # gain is real.
 #
-# **Minutes:** 5. **Prerequisites:** notebook 03 has trained an adapter in this run folder.
+# **Minutes:** 5 of computing; reading takes longer. **Prerequisites:** notebook 03 has trained an adapter in this run folder.
 #
 # > Research and education only, not for clinical use.
 #
 # MediX-R1 evaluates in three stages, each of which can be resumed: *generate* all responses and keep them, *judge* each against
 # its reference, *aggregate*. Templates: BASE (right or wrong) for questions, MIMIC (0 to 5) for reports. Remarks on numbers are about the
 # default run; on real data the cells that need the oracle stay silent.
+#
+# ![Generate, judge, aggregate; both policies on the same questions](../figures/idea_04.svg)
 
 # %% tags=["parameters"]
-run_dir: str = "../runs/course"  # run folder that all notebooks of one run share
+run_dir: str = "../runs/tiny-cpu"  # run folder that all notebooks of one run share
 profile: str = "tiny-cpu"  # name of a profile, or path of a YAML file
 source: str = "phantoms"  # phantoms, bccd:PATH, pubmedqa:PATH, folder:PATH
 seed: int = 0  # seed of data, training and sampling
@@ -38,22 +40,22 @@ import numpy as np
 from IPython.display import Image, display
 
 from medix_lite import figures
-from medix_lite.curation.curate import kind_of
 from medix_lite.evaluation.score import headroom, results, slice_scores
-from medix_lite.evaluation.statistics import bootstrap
 from medix_lite.files import InputError, read_json, write_json
 from medix_lite.report import write_report
 from medix_lite.responses import parse_response
 from medix_lite.runs import display as short
 from medix_lite.runs import evaluate, open_run, respond
+from medix_lite.samples import kind_of
+from medix_lite.statistics import bootstrap
 
 run = open_run(run_dir, profile, source, seed, judge, settings)
 FIGURES = run.folder / "figures"
 
 # %% [markdown]
 # ## 1. Generate and judge
-# Greedy answers to every test question, and eight sampled ones. pass@8 is the best of the eight: can the policy *say* the right answer
-# at all? (Of a report: its best mark.) With few possible answers, luck alone brings it near 1. Raw responses and verdicts stay in the run folder, row by row.
+# Greedy answers to every test question, and eight sampled ones. pass@8 is the best of the eight: can the policy *say* the right answer at all? (Of
+# a report: its best mark.) With few possible answers, luck alone brings it near 1. Raw responses and verdicts stay in the run folder, row by row.
 
 # %%
 base = evaluate(run, "base")
@@ -63,7 +65,8 @@ print(len(base.samples), "test questions;", extra)
 
 # %% [markdown]
 # ## 2. Aggregate
-# Each number with its 95% interval; questions of one picture, or with the same text, are resampled together. The gain is paired:
+# Each number with its 95% interval, by *bootstrap*: draw as many questions again, with repeats, 2,000 times, and take the range that holds the middle
+# 95% of the means. Questions of one picture, or with the same text, are drawn together. The gain is paired:
 # question by question.
 
 # %%
@@ -121,7 +124,7 @@ for column, parts in slices.items():
 # %% [markdown]
 # An idea to test: RL amplifies a difference that the base's own samples show; where they show none, it can only learn a guess. The
 # warm-up taught the base to hedge on yes/no questions in one wording, "Are there signs of ...?" (`is_cautious`). When a policy commits
-# there, how often does it say yes if the truth is yes, and if it is no? Compare the rows of base and trained; one run proves nothing.
+# (says yes or no) there, how often does it say yes if the truth is yes, and if it is no? Compare the rows of base and trained; one run proves nothing.
 
 # %%
 from medix_lite.models.warmup import is_cautious
@@ -134,6 +137,10 @@ for which in ("base", "trained") if asked else ():
         answers = [parse_response(row["response"]).answer for row in rows if asked.get(row["id"]) == truth]
         yes = [answer == "yes" for answer in answers if answer in ("yes", "no")]
         print(f"{which:8} truth {truth:3}: says yes in {np.mean(yes) if yes else float('nan'):.2f} of {len(yes)} committed answers")
+
+# %% [markdown]
+# The base's committed answers differ a little (yes in 0.58 where the truth is yes, in 0.21 where it is no, of 33 each); after RL it is 0.64 and 0.11
+# of four times as many. That fits the idea; 33 answers are too few to prove it.
 
 # %% [markdown]
 # Where an answer is right or wrong, a hedge, a false claim and a missing answer all score 0; in a clinic they are not the same.
@@ -178,29 +185,18 @@ else:
 # ## 4. Why not count the words in common?
 # MediX-R1 pays for an LLM judge because string overlap cannot tell a paraphrase from a mistake. Is that so? Here are the usual shortcuts
 # beside the judge, on the same answers: *exact match*; *contains*; *token F1* (SQuAD's); *ROUGE-L*; the cosine of the *embedding*; each by
-# its best accepted reference. *AUROC*: how often a right answer, by the oracle, scores above a wrong one. *Kappa* needs a threshold; each
+# its best accepted reference. (Token F1 and ROUGE-L count words in common; ROUGE-L those in the same order.) *AUROC*: how often a right answer, by
+# the oracle, scores above a wrong one. *Kappa*: agreement beyond chance, 1 is full, 0 is luck (notebook 06). It needs a threshold; each
 # half of the pictures gets the one that is best on the other half. Reports are left out; an UNSCORED answer counts as NO.
+
+# %% [markdown]
+# RL is paid for sampled answers, so these are compared. (Greedy ones mostly use the reference's own words, and then exact match will do.)
 
 # %%
 from medix_lite.evaluation.overlap import agreement, overlap
-from medix_lite.runs import run_embedder
-
-for name, m in (("base", base), ("trained", trained)) if run.on_phantoms else ():
-    here = np.flatnonzero(plain)
-    found = overlap([m.samples[i] for i in here], [m.responses[i].answer for i in here], run_embedder(run))
-    found["judge"] = [m.verdicts[i].verdict == "YES" for i in here]
-    for way, values in found.items():
-        one = agreement(values, m.per_question[metric][here], [m.groups[i] for i in here])
-        print(f"{name:8} {way:12} AUROC {one['auroc']:.3f}   kappa {one['kappa']:.3f}   n {one['n']}")
-
-# %% [markdown]
-# On greedy answers the argument finds next to nothing to stand on. Of the base's, exact match agrees with the oracle as well as the judge
-# does, because the policy says what is right in the words of the reference; after RL exact match falls behind a little, token F1 and ROUGE-L
-# by a hair. RL does not learn from greedy answers, though, but from sampled ones.
-
-# %%
 from medix_lite.evaluation.score import truths
 from medix_lite.files import DATA, read_jsonl
+from medix_lite.runs import run_embedder
 
 if run.on_phantoms:
     copies = run.profile.evaluation.copies
@@ -225,15 +221,15 @@ if run.on_phantoms:
     print(f"the judge takes {wrong.count(1)} wrong answers for right, and refuses {wrong.count(-1)} right ones")
 
 # %% [markdown]
-# Sampled, the base also says the right thing in other words ("normal" for "no abnormality", lay names; some are just an option's letter),
-# which words in common take for wrong: they agree with the oracle less than the judge does. The embedding comes near it. Both know
-# the synonyms of this very world: this is their home ground.
+# Some sampled answers are right in other words ("normal" for "no abnormality", lay names, an option's letter). Word overlap takes these for wrong, so
+# it agrees with the oracle less (kappa 0.90 to 0.91) than the judge (0.99) and the embedding (0.98). But judge and embedding know the synonyms of
+# this very world: this is their home ground.
 #
 # A shortcut that errs is what labels by people can mend (*prediction-powered inference*): its mean over the answers that nobody labelled, plus
 # its mean error where people looked. Here the oracle plays the people, labels 200 of the base's sampled answers, and exact match is put right.
 
 # %%
-from medix_lite.evaluation.statistics import corrected_mean
+from medix_lite.statistics import corrected_mean
 
 if run.on_phantoms and len(right) > 400:
     one_each = [i for i, row in enumerate(drawn) if row["sample_index"] == 0]
@@ -245,7 +241,7 @@ if run.on_phantoms and len(right) > 400:
     print("the truth, which we know:", bootstrap(truth[one_each])["value"])
 
 # %% [markdown]
-# The interval is narrower than that of the labels alone, and its middle is right. (If the labels hold no error of the shortcut at all, the interval is
+# The interval is narrower than that of the labels alone, and it holds the truth. (If the labels hold no error of the shortcut at all, the interval is
 # too narrow: 0 of 100 can still hide 3%.)
 #
 # And with people, on texts of a world that is not ours? EVOUNA's humans (15,098 answers, general knowledge; notebook 06) against the same
@@ -261,10 +257,10 @@ for way, one in humans["metrics"].items():
     print(f"{'':28} kappa less the rules' {less['value']:+.3f} {less['ci95']}")
 
 # %% [markdown]
-# Here overlap wins: token F1, with a threshold chosen on people's labels of other questions of this set (the rules use none), agrees with
-# people more than our rules do, and so does ROUGE-L; `contains`, with or without our normal form, cannot be told from the rules. This says nothing of an LLM judge, which was not asked; it does say that rules are no better
-# than word overlap where right answers repeat a short reference in a long sentence. Exact match fails there, and so does an embedding out
-# of its world.
+# Here overlap wins: token F1, with a threshold chosen on people's labels of other questions of this set (the rules use none), agrees with people
+# more than our rules do, and so does ROUGE-L; `contains`, with or without our normal form, cannot be told from the rules. This says nothing of an
+# LLM judge, which was not asked; it does say that rules are no better than word overlap where right answers repeat a short reference in a long
+# sentence. Exact match fails there, and so does an embedding out of its world.
 #
 # These answers do not try to be paid, though. A policy under RL does. On the attack suite of notebook 06 (half right answers, half attacks):
 
@@ -283,11 +279,11 @@ for kind in ("negation", "hedge", "overclaim"):
     print(f"{kind}: contains takes {np.mean(paid):.0%} of {len(paid)} attacks for right")
 
 # %% [markdown]
-# This is where overlap breaks: "no effusion" holds the word "effusion". `contains` takes most negations, hedges and overclaims for right.
-# The rules were written for attacks like these, and tuned on this suite, so much of their lead is their own doing (on fresh pairs they err far
-# more: notebook 06); and no policy was trained on overlap here. Nearly half of the attacks the rules leave open (UNSCORED), which counts as NO here and would be no reward at all. Measured,
-# then: overlap misses paraphrases and takes contradictions for agreement. Not borne out: that it agrees less with people on honest
-# answers; against our rules token F1 is ahead.
+# This is where overlap breaks: "no effusion" holds the word "effusion". `contains` takes most negations, hedges and overclaims for right. The rules
+# were written for attacks like these, and tuned on this suite, so much of their lead is their own doing (on fresh pairs they err far more: notebook
+# 06); and no policy was trained on overlap here. Nearly half of the attacks the rules leave open (UNSCORED), which counts as NO here and would be
+# no reward at all. Measured, then: overlap misses paraphrases and takes contradictions for agreement. Not borne out: that it agrees less with
+# people on honest answers; against our rules token F1 is ahead.
 
 # %% [markdown]
 # ## 5. New sight, or new words?
@@ -307,7 +303,9 @@ for name, text in extra.items():
     print(f"{name}: {text}")
 
 # %% [markdown]
-# More than the whole gap is closed, and where the base did not hedge next to nothing was gained: mostly new words.
+# Where the base did not hedge next to nothing was gained: the gain is in questions where it hedged, and there the trained policy commits. It even
+# goes past pass@8, because more than a third of the base's samples are hedges, which pass@8 counts as wrong. Whether it also sees better these
+# numbers cannot tell.
 
 # %% [markdown]
 # ## 6. Reports: the MIMIC template
@@ -360,12 +358,12 @@ for name, m in (("base", base), ("trained", trained)) if run.on_phantoms else ()
 # %% [markdown]
 # ## 8. Does it look?
 # The same questions with a grey picture, and with another question's picture of the same modality. Who answers as well as before did not
-# look. What is left with a grey one comes from the question and from habit; of the other pictures about a quarter shows the same finding, so
+# look. What is left with a grey one comes from the question and from habit; of the other pictures more than a quarter shows the same finding, so
 # part of what is left there is still sight.
 
 # %%
-from medix_lite.evaluation.statistics import paired_difference
 from medix_lite.runs import grounding
+from medix_lite.statistics import paired_difference
 
 asked = [s for s in base.samples if s.images and not s.graded][:200]
 for which in ("base", "trained") if asked else ():
@@ -375,6 +373,8 @@ for which in ("base", "trained") if asked else ():
         lost = paired_difference(seen["real"], seen[how], groups_of_asked)
         means = [bootstrap(seen[picture])["value"] for picture in ("real", how)]
         print(f"{which:8} real {means[0]}, {how} {means[1]}: lost {lost['value']} {lost['ci95']}")
+    grey = read_jsonl(run.folder / "responses" / f"{which}-blank.jsonl")
+    print(f"{which:8} to grey pictures: {Counter(parse_response(row['response']).answer for row in grey).most_common(4)}")
 
 # %% [markdown]
 # Both look: without their own picture they lose much of what they had right. What stays is habit: a grey picture looks normal to them, so they
@@ -387,7 +387,7 @@ for which in ("base", "trained") if asked else ():
 # are left out.
 
 # %%
-from medix_lite.evaluation.statistics import calibration
+from medix_lite.statistics import calibration
 
 sure = {}
 for name, m in (("base", base), ("trained", trained)):
@@ -514,20 +514,54 @@ print(f"{short(path)}, {path.stat().st_size / 1e6:.1f} MB")
 # - The warm-up stands in for a public pre-trained backbone and was built to be vague. It was taught truthful
 #   reasoning before RL (section 7 counts its faults): what changed most is what is said in the answer. This run does not show that RL
 #   teaches new sight.
-#
-# ## Exercise
-# A base is judged at 0.82 and its trained policy at 0.90; the judge is wrong about 5% of either's answers. Between which values can the
-# *true gain* lie?
-
-# %% tags=["exercise"]
-judged_base, judged_trained, judge_error = 0.82, 0.90, 0.05
-print(f"judged gain {judged_trained - judged_base:+.2f}")
 
 # %% [markdown]
-# <details><summary>Solution</summary>
+# ## Exercises
+# **Exercise 1.** A base is judged at 0.82 and its trained policy at 0.90; the judge is wrong about up to 5% of either's answers. Between which values
+# can the *true* gain lie?
+
+# %% tags=["exercise"]
+my_lowest, my_highest = ..., ...  # two numbers
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
+my_lowest, my_highest = (0.90 - 0.05) - (0.82 + 0.05), (0.90 + 0.05) - (0.82 - 0.05)
+
+# %% tags=["check"]
+assert ... not in (my_lowest, my_highest), "my_lowest and my_highest are still `...`: put two numbers there"
+assert my_lowest < 0.08 < my_highest, "the judged gain, 0.08, lies between them"
+assert my_highest - my_lowest > 0.15, "the judge may err about *both* policies, and not in the same direction"
+assert np.allclose([my_lowest, my_highest], [-0.02, 0.18], atol=0.005), "each accuracy can be off by 0.05 either way"
+print("right: from -0.02 to +0.18, so the judged gain may be none at all; section 3 counts what this judge gets wrong")
+
+# %% [markdown]
+# **Exercise 2.** Over 200 questions the interval of a score is 0.13 wide. About how many questions make it half as wide?
+
+# %% tags=["exercise"]
+my_questions = ...  # a number
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
+my_questions = 200 * 2**2
+
+# %% tags=["check"]
+assert my_questions is not ..., "my_questions is still `...`: put a number there"
+assert my_questions != 400, "twice as many make it narrower by the root of 2 only"
+widths = {n: bootstrap(np.arange(n) % 3 > 0)["ci95"] for n in (200, 800)}
+print({n: round(high - low, 3) for n, (low, high) in widths.items()}, "wide, where two of three answers are right")
+assert 700 <= my_questions <= 900, "an interval shrinks with the root of n"
+print("right: four times as many")
+
+# %% [markdown]
+# ## Quiz
+# Say your answer aloud, then open it.
 #
-# Each accuracy can be off by 0.05 either way, so the gain by 0.10: between -0.02 and +0.18. The judge's error on *both* policies counts;
-# section 3 measures it.
+# <details><summary>Base 0.51, trained 0.89, both with intervals. Why is a paired difference better?</summary>
+#
+# The same questions: what is hard for both cancels out, the interval is narrower, and it is of the gain itself.
+# </details>
+#
+# <details><summary>pass@8 of the base is 0.81, the trained policy's greedy accuracy 0.89. Has RL taught new sight?</summary>
+#
+# Not shown: the base drew most of it already, and its samples hedge.
 # </details>
 #
 # ## What you learned
@@ -541,3 +575,5 @@ print(f"judged gain {judged_trained - judged_base:+.2f}")
 #
 # **Differs from MediX-R1:** one deterministic judge pass (its evaluation: Qwen3-14B, three rounds), one task (17, macro average); intervals,
 # a third state UNSCORED and an oracle are added.
+#
+# **Next:** [05 · Which reward signals matter?](05_reward_signals.ipynb)

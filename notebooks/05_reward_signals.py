@@ -17,7 +17,7 @@
 # **What you will learn.** To take a composite reward apart with controls, to tell "the reward went up" from "it got better", and to hold a
 # paper's claims against your own measurements.
 #
-# **Minutes:** 2. **Prerequisites:** notebooks 03 and 04.
+# **Minutes:** 2 of computing; reading takes longer. **Prerequisites:** notebooks 03 and 04.
 #
 # > Research and education only, not for clinical use.
 #
@@ -27,9 +27,11 @@
 #
 # Words: an *arm* is one way to train that differs from the others in one thing. A *control* is an arm whose result says what a difference is
 # worth: what comes by chance, or by tidiness alone.
+#
+# ![The same base, questions and steps; only what is paid differs; measured by the truth](../figures/idea_05.svg)
 
 # %% tags=["parameters"]
-run_dir: str = "../runs/course"  # run folder that all notebooks of one run share
+run_dir: str = "../runs/tiny-cpu"  # run folder that all notebooks of one run share
 profile: str = "tiny-cpu"  # name of a profile, or path of a YAML file
 source: str = "phantoms"  # the experiment needs the truth, which only phantoms have
 seed: int = 0  # seed of data, training and sampling
@@ -39,6 +41,7 @@ arms: str = "composite, format only"  # arms of data/arms.yaml that are trained 
 steps: int = 6  # of each of them
 
 # %%
+import numpy as np
 from IPython.display import Image, Markdown, display
 
 from medix_lite import figures
@@ -53,11 +56,11 @@ kept = read_json(DATA / "reference" / "signals.json")
 # %% [markdown]
 # ## 1. The arms
 # Each arm trains the same frozen base on the same questions in the same order. Four are built after the paper's: *composite*, *judge only*,
-# *embedding only*, *both*. Their signals are the hardened ones of notebook 02; `reward: faithful` would be nearer to the paper and was not
+# *embedding only*, *both*. Their signals are those of the preset `robust` (notebook 02); `faithful` would be nearer to the paper and was not
 # run. The rest are controls: *random* shows what moves by chance, *format only* how much comes from tidiness, *exact match* what happens if
 # only one wording is paid. *Weak judge* is there to be hacked: it says YES wherever the reference is mentioned. Three arms test explanations
-# of what the others showed: *undivided* (section 6), and two whose references are *reworded*, differently from question to question, as
-# people would write them.
+# of what the others showed: *undivided* (paid like the composite, learns otherwise: section 6), and two whose references are *reworded*,
+# differently from question to question, as people would write them.
 
 # %%
 for arm, how in find_arms("signals").items():
@@ -97,9 +100,9 @@ else:
 
 # %% [markdown]
 # ## 4. The full run
-# Every arm with three seeds, by one command: `python tests/benchmarks/train_arms.py signals FOLDER`. Solid: the share of probe questions
-# answered truly. Dashed: what the arm's own reward paid. Lines are means over the seeds (the dashed ones also over eight steps), bands
-# reach from the lowest to the highest seed. Where the dashed line climbs and the solid one does not, the policy learns to please the reward and nothing else.
+# Every arm with three seeds, by one command: `python tests/benchmarks/train_arms.py signals FOLDER`. Solid: the share of probe questions answered
+# truly. Dashed: what the arm's own reward paid. Lines are means over the seeds (the dashed ones also over eight steps), bands reach from the lowest
+# to the highest seed. Where the dashed line climbs and the solid one does not, the policy learns to please the reward and nothing else.
 
 # %%
 print({name: value for name, value in kept["settings"].items() if name != "versions"})
@@ -127,7 +130,7 @@ display(Markdown("\n".join(row.strip() for row in rows)))
 # *Unstable*: the seeds end more than 0.05 apart in true accuracy. *Hacked*: paid beyond the truth by 0.1 more than the composite is. *Higher*:
 # the 95% interval lies above 0. *Stable*: seeds at most 0.05 apart, and format at least 0.95. The first five rows follow the paper's ablation;
 # where it says that both together are *less* unstable, we ask whether they end higher. The last two are ours. The rules (in
-# `ablation.check_claims`) stood before the first arm was trained, with two exceptions: the seeds of *embedding only* then ended 0.05 apart to
+# `check_claims` of that script) stood before the first arm was trained, with two exceptions: the seeds of *embedding only* then ended 0.05 apart to
 # the last digit, which does not count as more; and the last row was added when exact match had come out ahead.
 
 # %%
@@ -138,12 +141,13 @@ display(Markdown("\n".join(line.strip() for line in claims)))
 # %% [markdown]
 # None of the first five shows here. By the first rule the composite is even the *least* stable of three (0.066). Why? Most of it lies in the
 # tiny world:
-# - *Its judge and its embedder hardly err* (notebook 06), and the vetoes of notebook 02 close holes that the paper's embedding signal has. So
+# - *Its judge hardly errs on this world's answers* (notebook 04: on none of 1,060 greedy and 31 of 8,480 sampled ones), nor does its embedder, and
+#   the vetoes of notebook 02 close holes that the paper's embedding signal has. So
 #   neither alone is unstable or gets hacked, and together they are no better. Not even the weak judge is hacked: it is paid beyond the
 #   truth hardly more than *exact match*, which no list can fool, and what it taught is judged no better (0.854) than it is true (0.852).
 # - *The base is tidy*: its greedy answers always, its sampled ones nine times in ten. Format and modality have little to teach.
 # - *Does the composite end lower*, then, because dividing by a group's spread makes a slip of the tag count as much as a false answer (notebook
-#   03)? *Undivided* tests that. It ends at 0.835, the composite at 0.831: no.
+#   03)? *Undivided* tests that. It ends at 0.835, the composite at 0.831: no difference that three seeds could show.
 # - *Every concept has one name in the references*, and a policy can learn one name, so exact match comes out ahead. Where references vary in
 #   their words, as those of people do, it falls behind in each seed, and the composite does not care.
 # - *Three seeds are few.* The intervals are over questions. Seeds of one arm end up to 0.07 apart; all arms from 0.83 to 0.85 lie within 0.02.
@@ -151,25 +155,69 @@ display(Markdown("\n".join(line.strip() for line in claims)))
 #
 # Is the composite no better than its parts? *Here* it is not. It is meant as an insurance against a judge that errs and a policy that is
 # untidy; this world cannot show whether it pays out.
+
+# %% [markdown]
+# ## Exercises
+# `rise(curve, column)` says by how much a column ends above its start.
 #
-# ## Exercise
-# `rise(curve, column)` says by how much a column ends above its start. For each arm: by how much did what it is *paid* rise
-# (`"reward"`), and by how much the truth (`"probe/true_accuracy"`)? Which arm is paid most beyond the truth, and is that hacking?
+# **Exercise 1.** For each arm: by how much did what it is *paid* rise (`"reward"`), and by how much the truth (`"probe/true_accuracy"`)? Which arm is
+# paid most beyond the truth?
 
 # %% tags=["exercise"]
 from medix_lite.ablation import rise
 
 curves = {arm: [one["curve"] for one in seeds] for arm, seeds in kept["arms"].items()}
 print("composite, seed 0, paid:", round(rise(curves["composite"][0], "reward"), 3))
+my_arm = ...  # the name of an arm
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
+beyond = {arm: np.mean([rise(c, "reward") - rise(c, "probe/true_accuracy") for c in of_arm]) for arm, of_arm in curves.items()}
+my_arm = max(beyond, key=beyond.get)
+
+# %% tags=["check"]
+assert my_arm is not ..., "my_arm is still `...`: put the name of an arm there"
+assert my_arm in curves, f"no such arm; they are {', '.join(curves)}"
+past = {}
+for arm, of_arm in curves.items():
+    paid, true = (np.mean([rise(curve, name) for curve in of_arm]) for name in ("reward", "probe/true_accuracy"))
+    past[arm] = paid - true
+assert my_arm == max(past, key=past.get), "another arm is paid more beyond the truth: compare the means over the seeds"
+print("right:", {arm: f"{value:+.3f}" for arm, value in past.items()})
+
+# %% [markdown] tags=["solution"]
+# Is that hacking? *Format only* pays 1 for every tidy answer, true or false (section 2): the policy does what this reward asks for, so nothing is
+# cheated, but the reward says nothing of the truth. The two numbers are not on one scale (rewards are of sampled answers to training questions, truth
+# of greedy ones to the probe), so compare arms with each other.
 
 # %% [markdown]
-# <details><summary>Solution</summary>
+# **Exercise 2.** Three seeds of one arm differ in nothing but their random numbers. How far apart do the seeds of *composite* end in true accuracy on
+# the test questions? (Section 6 says it. The curves in `kept["arms"]` are of the probe, which is smaller.)
+
+# %% tags=["exercise"]
+my_spread = ...  # highest minus lowest, to three digits
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
+my_spread = 0.066  # 'seeds apart' in the claim that the composite is stable
+
+# %% tags=["check"]
+assert my_spread is not ..., "my_spread is still `...`: put a number there"
+measured = next(row["measured"] for row in kept["claims"] if row["claim"] == "The composite is stable")
+assert abs(my_spread - 0.094) > 0.001, "that is the probe, from the curves: the test questions are in section 6"
+assert f"apart: {my_spread:.3f}" in measured, "look at the row 'The composite is stable' in section 6"
+print(f"right: {measured}; the means of all arms from 'composite' to 'exact match' lie closer together than that")
+
+# %% [markdown]
+# ## Quiz
+# Say your answer aloud, then open it.
 #
-# <code>for arm, of_arm in curves.items(): print(arm, *(f"{sum(rise(c, name) for c in of_arm) / 3:+.3f}" for name in ("reward",
-# "probe/true_accuracy")))</code>. Only *format only* is paid more (0.10) than the truth rises (0.01). It pays 1 for
-# every tidy answer, true or false (section 2): the policy does what this reward asks for, so nothing is cheated, but the reward says nothing of
-# the truth. The two numbers are not on one scale (rewards are of sampled answers to training questions, truth of greedy ones to the probe),
-# so compare arms with each other: *weak judge* falls short of the truth by 0.018, *exact match* by 0.022, all others by more.
+# <details><summary>An arm's reward rises to 1.0. Which plot do you ask for?</summary>
+#
+# What was true, beside it. *Format only* does exactly this and learns nothing.
+# </details>
+#
+# <details><summary>The paper's claims did not show here. Is the paper refuted?</summary>
+#
+# No. Here judge and embedder hardly err and the base is tidy: there was nothing to insure against.
 # </details>
 #
 # ## What you learned
@@ -178,7 +226,7 @@ print("composite, seed 0, paid:", round(rise(curves["composite"][0], "reward"), 
 # - Seeds differ more than many rewards do. An interval over questions does not see that.
 # - Fix the rule before you look, and say where you did not.
 #
-# **Differs from MediX-R1:** a tiny policy and 100 steps; the hardened signals of preset `robust`; truth by an oracle instead of a judge; and
+# **Differs from MediX-R1:** a tiny policy and 100 steps; the signals of preset `robust`; truth by an oracle instead of a judge; and
 # controls that the paper does not have.
 #
 # **Next:** [06 · Can you trust the judge?](06_can_you_trust_the_judge.ipynb)

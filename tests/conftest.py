@@ -24,6 +24,9 @@ from vllm_server import require_vllm, serve
 ROOT = Path(__file__).resolve().parent.parent
 LOOPBACK = ("127.", "::1", "localhost")
 
+for name in [name for name in os.environ if name.startswith(("MAKE", "MFLAGS"))]:
+    del os.environ[name]  # what `make test` was asked is not meant for the targets that tests call
+
 
 @pytest.fixture(autouse=True, scope="session")
 def no_network() -> Iterator[None]:
@@ -64,3 +67,14 @@ def vllm_judge_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         pytest.fail("data/models/judge is missing: `medix-lite build-tiny` makes it")
     with serve(model, tmp_path_factory.mktemp("vllm") / "server.log") as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def short_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a short run of the whole course with seed 4, done once for the tests that read one."""
+    from test_notebooks import SHORT, run
+
+    folder = tmp_path_factory.mktemp("course") / "run"
+    done = run(folder, "--settings", SHORT, "--seed", "4")
+    assert done.returncode == 0, done.stderr
+    return folder

@@ -1,5 +1,8 @@
 """The arms of the reward ablation: what each pays for, and that only this differs."""
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -7,7 +10,6 @@ from medix_lite import figures, runs
 from medix_lite.ablation import (
     arm_reward,
     at_equal_rollouts,
-    check_claims,
     compare_arms,
     curve_of,
     exact_judge,
@@ -21,6 +23,9 @@ from medix_lite.profiles import change_training, load_profile
 from medix_lite.samples import Sample
 from medix_lite.tiny_world.oracle import check_answer
 from medix_lite.tiny_world.questions import generate
+
+sys.path.insert(0, str(Path(__file__).parent / "benchmarks"))
+from train_arms import check_claims
 
 SMALL = "training.steps=2,training.prompts_per_step=2,training.group_size=4,training.probe_every=2,data.train=16,data.probe=4"
 SAMPLE = Sample(id="a", question="What is seen?", reference="pleural effusion", references=["effusion"], source="mine")

@@ -12,6 +12,7 @@ import nbformat
 import pytest
 from PIL import Image
 from playwright.sync_api import expect, sync_playwright
+from test_notebooks import SHORT
 from vllm_server import free_port, is_healthy, stop
 
 from medix_lite.evaluation.preference import make_study
@@ -164,3 +165,39 @@ def test_every_notebook_opens_beside_its_script(lab, page):
             script.write("\n# %% [markdown]\n# Added in the script.\n")
         reply = page.request.get(f"{url}/api/contents/notebooks/{path.name}").json()
         assert reply["content"]["cells"][-1]["source"] == "Added in the script."
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem[:2])
+def test_all_cells_run(lab, page, short_run, path):
+    """As a person does it, with the menu, in a run folder where the training is done; notebook 02 has a widget to type into."""
+    (folder, url), opened = lab, f"opened/{path.name}"
+    (folder / "opened").mkdir(exist_ok=True)
+    chosen = {"run_dir": ("../runs/tiny-cpu", short_run), "settings": ("", SHORT)}
+    for suffix, quote in ((".py", '"'), (".ipynb", '\\"')):
+        text = path.with_suffix(suffix).read_text().replace("seed: int = 0", "seed: int = 4")
+        for name, (default, value) in chosen.items():
+            text = text.replace(f"{name}: str = {quote}{default}{quote}", f"{name}: str = {quote}{value}{quote}")
+        (folder / opened).with_suffix(suffix).write_text(text)
+    notebook = nbformat.read(folder / opened, 4)
+    for cell in (cell for cell in notebook.cells if cell.cell_type == "code"):
+        cell.update(outputs=[], execution_count=None)
+    nbformat.write(notebook, folder / opened)
+
+    page.goto(f"{url}/lab/tree/{opened}")
+    page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+    deadline = time.monotonic() + 600
+    while True:
+        page.wait_for_timeout(2000)
+        page.keyboard.press("Control+s")
+        cells = [cell for cell in nbformat.read(folder / opened, 4).cells if cell.cell_type == "code"]
+        assert [out.traceback for cell in cells for out in cell.outputs if out.output_type == "error"] == []
+        if all(cell.execution_count for cell in cells):
+            break
+        assert time.monotonic() < deadline
+    if path.stem.startswith("02"):
+        typed = page.locator(".widget-text input")
+        typed.fill("pneumothorax")
+        typed.press("Enter")
+        expect(page.locator(".widget-vbox .widget-label").last).to_contain_text("(NO by", timeout=TIMEOUT)

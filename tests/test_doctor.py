@@ -1,10 +1,14 @@
 """The run doctor: faults planted into real training runs are named first, healthy runs are called healthy."""
 
+import re
+import sys
+from pathlib import Path
+
 import pytest
 from test_cli import assert_one_clear_line, medix
 
 from medix_lite import runs
-from medix_lite.files import read_table, write_jsonl
+from medix_lite.files import DATA, read_json, read_table, write_json, write_jsonl
 from medix_lite.judging.judges import Judge, Voter
 from medix_lite.judging.servers import Reply
 from medix_lite.judging.verdicts import rule_verdict
@@ -12,7 +16,10 @@ from medix_lite.modalities import MODALITIES
 from medix_lite.rewards.composite import completion_text
 from medix_lite.runs import open_run
 from medix_lite.training import grpo
-from medix_lite.training.doctor import diagnose
+from medix_lite.training.doctor import diagnose, hold_against_reference
+
+sys.path.insert(0, str(Path(__file__).parent / "benchmarks"))
+from reference_runs import range_of
 
 SHORT = "data.train=200,data.probe=64,data.test=8,training.probe_every=12,training.steps="
 
@@ -89,3 +96,42 @@ def test_the_command_names_the_fault_and_what_to_do(tmp_path):
     write_jsonl(tmp_path / "metrics.jsonl", [{"step": 0}])
     assert_one_clear_line(medix("doctor", tmp_path), "no training step")
     assert_one_clear_line(medix("doctor", tmp_path / "nothing"), "cannot read", "metrics.jsonl")
+
+
+REFERENCE = DATA / "reference" / "tiny-cpu.json"
+
+
+def held(folder, score=None, choices=None, machine=None):
+    """What is said of a run like the first reference run, with the changes given."""
+    reference = read_json(REFERENCE)
+    results = {which: reference["runs"][0][which] for which in ("base", "trained", "gain")}
+    results["gain"]["true_accuracy"]["value"] += score or 0
+    write_json(folder / "results.json", results)
+    write_json(folder / "run.json", reference["choices"] | {"seed": 7} | (choices or {}))
+    write_json(folder / "environment.json", reference["machine"] | {"commit": "abc"} | (machine or {}))
+    return hold_against_reference(folder)
+
+
+def test_scores_are_held_against_the_reference_runs(tmp_path):
+    assert held(tmp_path) == ["within the ranges of 5 reference runs"]
+    (worse, why) = held(tmp_path, score=-0.2, machine={"cores": 64})
+    assert re.fullmatch(r"gain true_accuracy 0\.1\d+ lies outside of 0\.\d+ to 0\.\d+", worse)
+    assert why == "what differs from the reference runs: cores 64 (there 2), seed 7 (there 0, 1, 2, 3, 4)"
+    longer = read_json(REFERENCE)["choices"]["profile"]
+    longer["training"]["steps"] = 390
+    assert held(tmp_path, choices={"profile": longer}) == [
+        "not comparable with the reference runs: profile.training.steps 390 (there 130)"
+    ]
+    assert held(tmp_path, choices={"profile": {"name": "mine"}}) == ["not compared with reference runs: there is no mine.json"]
+    (tmp_path / "results.json").unlink()
+    write_json(tmp_path / "run.json", read_json(REFERENCE)["choices"])
+    assert hold_against_reference(tmp_path) == ["not compared with reference runs: there is no results.json"]
+
+
+def test_reference_ranges_are_computed_from_five_runs():
+    reference = read_json(REFERENCE)
+    assert len(reference["runs"]) >= 5
+    for name, limits in reference["ranges"].items():
+        which, metric = name.split()
+        assert limits == range_of([run[which][metric]["value"] for run in reference["runs"]])
+        assert 0.02 <= round(limits[1] - limits[0], 4) < 0.3

@@ -9,13 +9,13 @@ from medix_lite.evaluation.engines import local_engine
 from medix_lite.evaluation.files import join_responses, score_file
 from medix_lite.evaluation.generate import generate
 from medix_lite.evaluation.score import measure, results
-from medix_lite.evaluation.statistics import bootstrap, paired_difference
 from medix_lite.files import InputError, read_jsonl, write_jsonl
 from medix_lite.judging.judges import judge_answers, make_judge
 from medix_lite.judging.templates import BASE
 from medix_lite.models.load import load_policy
 from medix_lite.responses import parse_response
 from medix_lite.samples import Sample
+from medix_lite.statistics import bootstrap, paired_difference
 from medix_lite.tiny_world.questions import make_samples
 
 

@@ -1,12 +1,16 @@
 """House rules that a reader should be able to rely on."""
 
 import ast
+import graphlib
 import io
+import os
 import re
 import subprocess
 import sys
 import tokenize
 from pathlib import Path
+
+import pytest
 
 import medix_lite
 
@@ -61,7 +65,60 @@ def test_every_module_and_public_function_has_a_docstring():
                 assert ast.get_docstring(node), f"{path.name}: {node.name}"
 
 
+def examples_of(node):
+    """What the doctests of a function or class run, line by line."""
+    return re.findall(r"^ *(?:>>>|\.\.\.) (.*)$", ast.get_docstring(node) or "", flags=re.MULTILINE)
+
+
+def test_what_a_notebook_imports_has_an_example():
+    """Who asks for help on a name sees it at work, in its own docstring or in that of another one of the same module."""
+    scripts = sorted((PACKAGE.parent / "notebooks").glob("[0-9]*.py"))
+    imports = [node for path in scripts for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)]
+    names = {(node.module, alias.name) for node in imports for alias in node.names if node.module.startswith("medix_lite.")}
+    shown = []
+    for module, name in sorted(names):
+        tree = ast.parse((PACKAGE.parent / f"{module.replace('.', '/')}.py").read_text())
+        nodes = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+        if name in nodes:  # else it is a constant
+            others = "\n".join(line for node in nodes.values() for line in examples_of(node))
+            assert examples_of(nodes[name]) or re.search(rf"\b{name}\(", others), f"{module}.{name} has no example"
+            shown.append(name)
+    assert len(shown) > 80
+
+
+@pytest.mark.slow
 def test_doctests():
+    """All in one process, which imports packages and loads tiny models once; threads only slow down what is so small."""
     modules = [path for path in FILES if ">>>" in path.read_text()]
-    assert len(modules) > 5
-    subprocess.run([sys.executable, "-m", "pytest", "-q", "--doctest-modules", *map(str, modules)], check=True, cwd=PACKAGE.parent)
+    assert len(modules) > 30
+    run = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--durations=5", "--doctest-modules"]
+    subprocess.run([*run, *map(str, modules)], check=True, cwd=PACKAGE.parent, env=os.environ | {"OMP_NUM_THREADS": "1"})
+
+
+def imports_of(path):
+    """The library's modules that a module imports, inside functions too, but not for its types alone."""
+    tree, package = ast.parse(path.read_text()), module_of(path.parent / "__init__.py")
+    types = {
+        id(node)
+        for block in ast.walk(tree)
+        if isinstance(block, ast.If)
+        for node in block.body
+        if "TYPE_CHECKING" in ast.unparse(block.test)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.level and id(node) not in types:
+            base = ".".join([*package.split(".")[: len(package.split(".")) - node.level + 1], *filter(None, [node.module])])
+            yield from (f"{base}.{alias.name}" if f"{base}.{alias.name}" in MODULES else base for alias in node.names)
+
+
+def module_of(path):
+    return ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = {module_of(path) for path in FILES}
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    graph = {module_of(path): set(imports_of(path)) - {module_of(path)} for path in FILES}
+    assert sum(map(len, graph.values())) > 200
+    graphlib.TopologicalSorter(graph).prepare()  # raises CycleError

@@ -1,5 +1,6 @@
 """The notebooks: pairs that agree, typed parameters with help, outputs that show phantoms only, and runs to the end."""
 
+import ast
 import json
 import re
 import subprocess
@@ -10,6 +11,7 @@ import jupytext
 import nbformat
 import papermill
 import pytest
+from nbclient import NotebookClient
 
 from medix_lite.files import read_json, read_jsonl
 from medix_lite.runner import check_parameters, find_notebooks
@@ -24,7 +26,7 @@ def named(notebooks):
 
 
 def test_the_course_has_its_notebooks():
-    assert [path.stem[:2] for path in find_notebooks()] == ["00", "01", "02", "03", "04", "05", "06"]
+    assert [path.stem[:2] for path in find_notebooks()] == ["00", "01", "02", "03", "04", "05", "06", "07"]
 
 
 @named(NOTEBOOKS)
@@ -73,6 +75,60 @@ def test_outputs_are_committed_small_and_of_phantoms(path):
     assert lengths[len(lengths) // 2] <= 10, "median code cell"
 
 
+PARTS = ["# ", "**What you will learn.**", "**Minutes:**", "**Prerequisites:**", "> Research and education only", "![", "## 1. "]
+PARTS += [
+    "## Exercises",
+    "**Exercise 1",
+    "**Exercise 2",
+    "## Quiz",
+    "<details>",
+    "## What you learned",
+    "**Differs from MediX-R1:**",
+    "**Next:**",
+]
+
+
+@named(NOTEBOOKS)
+def test_notebooks_have_one_skeleton(path):
+    lines = [line for cell in nbformat.read(path, 4).cells if cell.cell_type == "markdown" for line in cell.source.splitlines()]
+    for part in PARTS:  # in this order; two may share a line
+        found = next((n for n, line in enumerate(lines) if part in line), None)
+        assert found is not None, part
+        lines = lines[found:]
+
+
+@named(NOTEBOOKS)
+def test_each_exercise_is_followed_by_its_solution_and_a_check_that_gives_a_hint(path):
+    cells = [cell for cell in nbformat.read(path, 4).cells if cell.cell_type == "code"]
+    tags = [tag for cell in cells for tag in cell.metadata.get("tags", []) if tag != "parameters"]
+    assert tags == ["exercise", "solution", "check"] * (len(tags) // 3)
+    assert 2 <= len(tags) // 3 <= 3
+    for exercise, solution, check in zip(*(tagged(cells, tag) for tag in ("exercise", "solution", "check")), strict=True):
+        asked = set(re.findall(r"^(my_\w+)|, (my_\w+)", exercise.source, flags=re.MULTILINE))
+        names = {name for pair in asked for name in pair if name}
+        assert names
+        assert "..." in exercise.source
+        assert all(name in solution.source and name in check.source for name in names)
+        assert solution.metadata["jupyter"]["source_hidden"]
+        hints = [node.msg for node in ast.walk(ast.parse(check.source)) if isinstance(node, ast.Assert)]
+        assert len(hints) >= 2
+        assert None not in hints
+        assert not check.get("outputs") or "right" in "".join(check.outputs[0]["text"]) or path.stem[:2] in ("00", "03", "06")
+
+
+def tagged(cells, tag):
+    return [cell for cell in cells if tag in cell.metadata.get("tags", [])]
+
+
+@named(NOTEBOOKS)
+def test_the_quiz_is_that_of_the_instructor_notes(path):
+    notes = (ROOT / "notebooks" / "instructor_notes.md").read_text()
+    key = re.findall(rf"^\| {path.stem[:2]} \| (.+?) \| (.+?) \|$", notes, flags=re.MULTILINE)
+    assert len(key) >= 2
+    text = "\n".join(cell.source for cell in nbformat.read(path, 4).cells)
+    assert re.findall(r"<summary>(.+?)</summary>\n\n(.+?)\n</details>", text) == key
+
+
 @named(NOTEBOOKS)
 def test_widgets_send_nothing_to_the_kernel_when_they_are_made(path):
     """An `Output` widget makes nbclient send and receive on one socket at once: one cell in some 75 never ends (nbclient #312)."""
@@ -112,11 +168,10 @@ def assert_complete(folder):
 
 
 @pytest.mark.slow
-def test_same_seed_same_results_and_resume(tmp_path):
-    first = run(tmp_path / "a", "--settings", SHORT, "--seed", "4")
-    assert first.returncode == 0, first.stderr
-    assert run(tmp_path / "b", "--settings", SHORT, "--seed", "4").returncode == 0
-    a, b = assert_complete(tmp_path / "a"), assert_complete(tmp_path / "b")
+def test_same_seed_same_results_and_resume(short_run, tmp_path):
+    second = run(tmp_path / "b", "--settings", SHORT, "--seed", "4")
+    assert second.returncode == 0, second.stderr
+    a, b = assert_complete(short_run), assert_complete(tmp_path / "b")
     assert without_seconds(a) == without_seconds(b)
 
     # Lose the last notebook and the results, resume: only that part is done again, with the same outcome.
@@ -126,6 +181,32 @@ def test_same_seed_same_results_and_resume(tmp_path):
     assert resumed.returncode == 0, resumed.stderr
     assert "03_grpo_training: done before" in resumed.stdout
     assert without_seconds(read_json(tmp_path / "b" / "results.json")) == without_seconds(a)
+
+
+@pytest.fixture(scope="module")
+def students(tmp_path_factory):
+    """The folder that `make exercises` writes."""
+    folder = tmp_path_factory.mktemp("exercises")
+    command = ["make", "-s", "--old-file=.venv/.base", "exercises", f"EXERCISES={folder}", f"BIN={Path(sys.executable).parent}"]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    return folder
+
+
+@pytest.mark.slow
+@named(NOTEBOOKS)
+def test_students_copies_fail_at_their_checks_with_a_hint(path, short_run, students):
+    """Solutions pass where the notebooks run; a copy without them must stop at each check, and nowhere else."""
+    copy = nbformat.read(students / path.name, 4)
+    assert not [cell for cell in copy.cells if "solution" in cell.metadata.get("tags", []) or cell.get("outputs")]
+    copy = papermill.parameterize.parameterize_notebook(copy, {"run_dir": str(short_run), "seed": 4, "settings": SHORT})
+    NotebookClient(copy, allow_errors=True, timeout=600, resources={"metadata": {"path": str(ROOT / "notebooks")}}).execute()
+    for cell in (cell for cell in copy.cells if cell.cell_type == "code"):
+        errors = [out for out in cell.outputs if out.output_type == "error"]
+        if "check" in cell.metadata.get("tags", []):
+            assert [error.ename for error in errors] == ["AssertionError"], cell.source
+            assert re.match(r"my_\w+( and my_\w+)? (is|are) still `\.\.\.`", errors[0].evalue), errors[0].evalue
+        else:
+            assert errors == [], cell.source
 
 
 @pytest.mark.slow

@@ -11,7 +11,6 @@ from test_cli import assert_one_clear_line, medix
 from medix_lite.evaluation.files import score_file
 from medix_lite.evaluation.grounding import without_sight
 from medix_lite.evaluation.score import Measured, slice_scores
-from medix_lite.evaluation.statistics import METRICS, cohens_kappa, gap
 from medix_lite.files import InputError, read_json, read_jsonl, render, write_jsonl
 from medix_lite.judging.judges import Judge, Voter, judge_answers, make_judge
 from medix_lite.profiles import load_profile
@@ -19,6 +18,7 @@ from medix_lite.report import examples
 from medix_lite.responses import parse_response
 from medix_lite.runs import Run
 from medix_lite.samples import Sample, open_image
+from medix_lite.statistics import METRICS, cohens_kappa, gap
 from medix_lite.tiny_world.questions import make_samples
 
 RULES = make_judge("rules")

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medix_lite.evaluation.statistics import bootstrap, calibration, corrected_mean, paired_difference, sign_flip_test
+from medix_lite.statistics import bootstrap, calibration, corrected_mean, paired_difference, sign_flip_test
 
 TRIALS = 1000
 

@@ -135,8 +135,10 @@ def test_a_child_is_smaller_and_the_lesion_keeps_its_size():
     assert bright[1] == pytest.approx(bright[0], rel=0.1)
 
 
-def test_unknown_modality_and_split_are_named():
+def test_unknown_modality_finding_and_split_are_named():
     with pytest.raises(InputError, match="no phantom for modality 'HOLOGRAM'"):
         draw("HOLOGRAM", None, None, 0)
+    with pytest.raises(InputError, match=r"no phantom with 'pleural_effusion' in X_RAY; there are .*pleural effusion"):
+        draw("X_RAY", "pleural_effusion", "left", 0)
     with pytest.raises(InputError, match="unknown split"):
         next(generate(1, "validation", 0))

@@ -70,7 +70,14 @@ def check_row(row: Row, source: str, images: list[str], modality: str | None = N
 
 
 def problem_of(sample: Sample) -> str | None:
-    """Why a sample's texts cannot be used, or None."""
+    """Why a sample's texts cannot be used, or None.
+
+    >>> problem_of(Sample(id="a", question="This meningioma: what is it?", reference="meningioma"))
+    'the reference stands in the question'
+    >>> problem_of(Sample(id="b", question="Is it a glioma or a meningioma?", reference="meningioma"))  # None: it must name both
+    >>> problem_of(Sample(id="c", question="Which one is it?", reference="B", options=["glioma", "normal"]))
+    "the reference is only the label of an option; give the option's text"
+    """
     others = "\n".join((*sample.references, *(sample.options or ()))) or "none"
     texts = {"question": sample.question, "reference": sample.reference, "list of options and further references": others}
     for name, text in texts.items():

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from ..figures import curation_counts, data_url, save
 from ..files import InputError, clear_errors, read_json, read_jsonl, read_table, sha256_of, write_json, write_jsonl
-from ..samples import Sample
+from ..samples import Sample, kind_of
 from .checks import examine
 from .leakage import TextIndex
 from .licences import licence_of_mix
@@ -69,6 +69,14 @@ def curate(
     Raises:
         InputError: a source cannot be read, licences may not be mixed, a split that was asked for has no usable sample,
             or `out` holds the outputs of other settings.
+
+    >>> import tempfile
+    >>> mine, out = Path(tempfile.mkdtemp()), Path(tempfile.mkdtemp())
+    >>> asked = {"ulnar nerve": "Which nerve is cut?", "tibial nerve": "WHICH NERVE IS CUT!", "aortic valve": "Which valve?"}
+    >>> write_jsonl(mine / "samples.jsonl", ({"id": answer, "question": asked[answer], "reference": answer} for answer in asked))
+    >>> found = curate(f"folder:{mine}", out, sizes={"train": 9}, seed=0, image_size=None)
+    >>> found["counts"]["kept"], found["reasons"]  # nobody knows which of the two is right: both go
+    (1, {'the same is asked of the same picture elsewhere, with another answer': 2})
     """
     out = Path(out).resolve()
     specs = [sources] if isinstance(sources, str) else list(sources)
@@ -168,11 +176,6 @@ def _described(sample: Sample) -> dict[str, str]:
 def _ranked(counts: Counter[str], top: int | None = None) -> dict[str, int]:
     """The commonest first, ties in alphabetical order."""
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:top])
-
-
-def kind_of(sample: Sample) -> str:
-    """The kind of question: the field `kind`, or the tiny world's family."""
-    return str((sample.model_extra or {}).get("kind") or (sample.facts or {}).get("family") or "unknown")
 
 
 def kind_of_reason(reason: str) -> str:

@@ -31,6 +31,16 @@ def read_dicom(content: bytes, name: str, allow_burned_in: bool = False) -> tupl
 
     Raises:
         InputError: no pixels, pixels that do not decode, or the file says that text is burned into them.
+
+    >>> from pathlib import Path
+    >>> from pydicom.data import get_testdata_file
+    >>> content = Path(str(get_testdata_file("CT_small.dcm", download=False))).read_bytes()
+    >>> picture, tag = read_dicom(content, "CT_small.dcm")
+    >>> picture.mode, picture.size, tag
+    ('RGB', (128, 128), 'CT_SCAN')
+    >>> read_dicom(content[:2000], "cut.dcm")  # nothing of the header is in a message
+    Traceback (most recent call last):
+    medix_lite.files.InputError: cut.dcm: it holds no picture
     """
     try:
         # pydicom repeats odd header fields in its warnings.

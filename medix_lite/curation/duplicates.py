@@ -26,24 +26,46 @@ FILLERS = frozenset(read_table("curation")["fillers"].split())
 
 
 def words_of(text: str) -> list[str]:
-    """The words of a text in normal form: folded, units plain, without punctuation but inside numbers and grades."""
+    """The words of a text in normal form: folded, units plain, without punctuation but inside numbers and grades.
+
+    >>> words_of("A 1.2 cm nodule; stage T4:N1, Rh+!")
+    ['a', '12', 'mm', 'nodule', 'stage', 't4:n1', 'rh+']
+    """
     return re.findall(r"\w+(?:[.:/+-]\w+)*\+?", plain_units(normalise(text)))
 
 
 def content_words(words: Iterable[str]) -> set[str]:
-    """Words without fillers and endings."""
+    """Words without fillers and endings.
+
+    >>> sorted(content_words(words_of("Please tell me: are biopsies of the lungs needed?")))
+    ['biops', 'lung', 'need']
+    >>> content_words(["biopsy"]) == content_words(["biopsies"])
+    True
+    """
     return {re.sub(r"(?<=\w{3})(?:ies|ing|ed|es|s|y|e)$", "", word) for word in words if word not in FILLERS}
 
 
 def hash_of(*parts: str) -> int:
-    """A 64-bit hash of texts, never 0, which stands for "none"."""
+    """A 64-bit hash of texts, never 0, which stands for "none".
+
+    >>> hash_of("left lung", "yes") == hash_of("left lung yes")  # parts stay apart
+    False
+    """
     digest = hashlib.blake2b("\x1f".join(parts).encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "big") or 1
 
 
 def fingerprint_of(sample: Sample) -> dict[str, Any]:
     """Hashes of a sample's texts: `asked` (question and options), `answers` (each accepted one), `turns` (what turns an
-    answer round) and `words` (the MinHash of the question's content words, in hexadecimal)."""
+    answer round) and `words` (the MinHash of the question's content words, in hexadecimal).
+
+    >>> asked = "Is fluid seen on the left?", "On the left, is fluid seen?", "On the right, is fluid seen?"
+    >>> first, moved, turned = (fingerprint_of(Sample(id="a", question=question, reference="yes")) for question in asked)
+    >>> [name for name in first if moved[name] != first[name]]  # the same words in another order
+    ['asked']
+    >>> turned["turns"] == moved["turns"]  # one word, and it is another question
+    False
+    """
     question = words_of(sample.question)
     options = sorted(map(words_joined, sample.options or ()))
     flat = plain_units(normalise(sample.question))

@@ -18,6 +18,14 @@ class TextIndex:
 
     Args:
         questions: name, question and options of each.
+
+    >>> exam = "Which nerve is most often injured when the surgical neck of the humerus breaks?"
+    >>> index = TextIndex([("exam-1", exam, [])])
+    >>> list(index.leaks(Sample(id="a", question=f"Quiz! {exam.upper()} Be brief.", reference="axillary nerve")))
+    [('exam-1', 1.0)]
+    >>> reworded = "The surgical neck of the humerus breaks: which nerve is injured most often?"
+    >>> list(index.leaks(Sample(id="b", question=reworded, reference="axillary nerve")))  # other words are not found
+    []
     """
 
     def __init__(self, questions: Iterable[tuple[str, str, list[str]]]) -> None:
@@ -41,7 +49,11 @@ class TextIndex:
 
 
 def shingles(text: str) -> set[int]:
-    """Hashes of all runs of `SHINGLE` words; of the whole text where it has fewer."""
+    """Hashes of all runs of `SHINGLE` words; of the whole text where it has fewer.
+
+    >>> len(shingles("which nerve is most often injured")), len(shingles("which nerve")), len(shingles(""))
+    (2, 1, 0)
+    """
     words = words_of(text)
     return {hash_of(*words[i : i + SHINGLE]) for i in range(max(1, len(words) - SHINGLE + 1))} if words else set()
 

@@ -6,7 +6,7 @@ from ..files import InputError, read_table
 
 
 def licence_of_mix(licences: Iterable[str], allow: bool = False) -> str:
-    """The licence (the Hub's identifier) of a mix: the strictest of them where they may be mixed.
+    """The licence (the Hub's identifier) of a mix: the strictest of them where they may be mixed, or "other" where none is.
 
     Args:
         licences: one for each source.
@@ -15,6 +15,12 @@ def licence_of_mix(licences: Iterable[str], allow: bool = False) -> str:
     Raises:
         InputError: they may not be mixed: one forbids derivatives or is not known, or two that share alike differ.
             Two sources whose licence is not known may not be mixed either.
+
+    >>> licence_of_mix(["mit", "cc-by-sa-4.0"]), licence_of_mix(["mit", "apache-2.0"])  # neither of these two is the stricter
+    ('cc-by-sa-4.0', 'other')
+    >>> licence_of_mix(["cc-by-sa-4.0", "cc-by-nc-4.0"])  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    medix_lite.files.InputError: ... cc-by-nc-4.0 and cc-by-sa-4.0 each ask for the whole mix; ...
     """
     each = [licence.lower() for licence in licences]
     known = [(start, family) for family, starts in read_table("curation")["licences"].items() for start in starts]

@@ -18,7 +18,15 @@ QUESTION_LINE = "\nQuestion: "
 
 
 class Choice(NamedTuple):
-    """A multiple-choice question: the right option is `options[answer]`."""
+    """A multiple-choice question: the right option is `options[answer]`.
+
+    >>> import tempfile
+    >>> file = Path(tempfile.mkdtemp()) / "medmcqa.jsonl"
+    >>> row = {"question": "Which nerve?", "opa": "ulnar", "opb": "median", "opc": "radial", "opd": "tibial", "cop": 3}
+    >>> _ = file.write_text(json.dumps(row))
+    >>> next(read_choices(file))  # MedMCQA counts from 1, we from 0
+    ('medmcqa-1', Choice(question='Which nerve?', options=['ulnar', 'median', 'radial', 'tibial'], answer=2))
+    """
 
     question: str
     options: list[str]
@@ -101,7 +109,15 @@ def tidy(option: str) -> str:
 
 
 def why_not_open(choice: Choice) -> str | None:
-    """Why a multiple-choice question cannot be asked without its options, or None if it can."""
+    """Why a multiple-choice question cannot be asked without its options, or None if it can.
+
+    >>> organs = ["brain", "liver", "lung"]
+    >>> why_not_open(Choice("Which organ does a glioma affect?", organs, answer=0))  # None: it stands alone
+    >>> why_not_open(Choice("Which organ does a glioma not affect?", organs, answer=1))  # nor the heart, nor the skin
+    'it asks for what is not so'
+    >>> why_not_open(Choice("What is the most likely diagnosis?", organs, answer=1))
+    'it does not ask for one thing in one of the forms that name what it is'
+    """
     rules, answer = read_table("mcq"), tidy(choice.options[choice.answer])
     question = " ".join(choice.question.split()).rstrip(" ?:;.,-–")
     if not any(re.search(form, question, re.IGNORECASE) for forms in rules["asks"].values() for form in forms):

@@ -101,7 +101,14 @@ def _look(content: bytes, path: str | None, how: Looking) -> Look:
 
 
 def perceptual_hashes(picture: Image.Image) -> list[str]:
-    """Hashes of the whole and of nine crops, so that a picture is found by a copy that lacks a margin."""
+    """Hashes of the whole and of nine crops, so that a picture is found by a copy that lacks a margin.
+
+    >>> from medix_lite.tiny_world.phantoms import draw
+    >>> one, other = (Image.fromarray(draw("X_RAY", None, None, seed)) for seed in (0, 1))
+    >>> whole, brighter, patient = (int(perceptual_hashes(p)[0], 16) for p in (one, one.point(lambda value: value * 1.1), other))
+    >>> [(whole ^ copy).bit_count() <= NEAR for copy in (brighter, patient)]  # of 256 bits
+    [True, False]
+    """
     grey = picture.convert("L").resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BILINEAR)
     return [str(imagehash.phash(grey.crop(box), hash_size=HASH_SIDE)) for box in _boxes(THUMBNAIL, THUMBNAIL)]
 
@@ -165,6 +172,15 @@ def broad_difference(inner: str, outer: str, view: int = 0) -> float:
     root mean square divided by that of the same picture after JPEG at quality 50. Coarse to fine: most pairs are far apart
     already at half the resolution. Calibrated on phantoms of one class (`tests/benchmarks/planted_faults.py` measures what
     comes of it).
+
+    >>> import tempfile
+    >>> from medix_lite.tiny_world.phantoms import draw
+    >>> one, cropped, other = (str(Path(tempfile.mkdtemp()) / "x.png") for _ in range(3))
+    >>> Image.fromarray(draw("X_RAY", None, None, 0)).save(one)
+    >>> open_image(one).crop((2, 1, 63, 62)).point(lambda value: value * 1.1).save(cropped)
+    >>> Image.fromarray(draw("X_RAY", None, None, 1)).save(other)
+    >>> broad_difference(cropped, one) <= BROAD, broad_difference(other, one) <= BROAD  # a copy, and another normal chest
+    (True, False)
     """
     one, other = _grey(inner), _grey(outer)
     box: tuple[float, ...] = _boxes(*other.size)[view]

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from ..samples import Sample, content_id
+from ..samples import content_id
 
 SPLITS = ("train", "test", "probe")
 MEASURED = ("test", "probe")  # where a row stays when its component stands in several splits, first to last
@@ -12,11 +12,6 @@ CARVED = 0.1  # of the training rows, for a split that the source does not have
 def seeded_order(names: Iterable[str], seed: int) -> list[str]:
     """Names in an order that depends on the seed and each name only, not on the other names or their order."""
     return sorted(names, key=lambda name: content_id(str(seed), name))
-
-
-def group_of(sample: Sample) -> str:
-    """What must stay together: the group, or else the first picture, or else the sample alone."""
-    return sample.group or (sample.images[0] if sample.images else sample.id)
 
 
 def carve(members: dict[str, int], seed: int) -> set[str]:

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..curation.splits import group_of
 from ..files import InputError, file_name, read_jsonl
 from ..judging.judges import Judge, judge_answers, judge_to_file
 from ..judging.servers import refuse_to_send
@@ -15,11 +14,11 @@ from ..judging.templates import Template, reasoning_and_answer
 from ..judging.verdicts import Verdict
 from ..responses import Response, parse_response
 from ..rewards.signals import format_signal, modality_signal
-from ..samples import Sample, read_samples, validated
+from ..samples import Sample, group_of, read_samples, validated
+from ..statistics import bootstrap, cohens_kappa, corrected_mean, paired_difference
 from .generate import Key
 from .leaderboard import zip_results
 from .score import column_of, slice_scores
-from .statistics import bootstrap, cohens_kappa, corrected_mean, paired_difference
 from .tasks import trivial_answers
 
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from tqdm import tqdm
 
 from ..files import InputError, append_jsonl, read_jsonl, write_jsonl
+from ..models.load import image_token_ids
 from ..responses import build_prompt
 from ..samples import Sample, open_image
 
@@ -37,12 +38,6 @@ def chat_messages(
     return [{"role": "user", "content": content}]
 
 
-def image_token_ids(processor: Any) -> list[int]:
-    """Ids of the image, video and vision marks: a policy that samples one of them breaks the next forward pass."""
-    marks = ("<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|vision_end|>")
-    return [i for i in map(processor.tokenizer.convert_tokens_to_ids, marks) if isinstance(i, int) and i >= 0]
-
-
 def generate_batch(
     model: Any, processor: Any, samples: list[Sample], *, max_new_tokens: int, copies: int = 1, temperature: float = 0, **how: Any
 ) -> list[list[tuple[str, str]]]:
@@ -55,6 +50,12 @@ def generate_batch(
 
     Returns:
         For each sample, `copies` pairs (response, finish reason `stop` or `length`).
+
+    >>> from medix_lite.models.load import load_policy
+    >>> asked = Sample(id="a", question="Which organ does glioma affect?", reference="brain")
+    >>> [[(text, reason)]] = generate_batch(*load_policy(), [asked], max_new_tokens=2, prompt_style="compact")
+    >>> reason, "<answer>" in text  # too few tokens: it never gets to its answer
+    ('length', False)
     """
     import torch
 

@@ -54,6 +54,12 @@ def overlap(samples: Sequence[Sample], answers: Sequence[str | None], embedder: 
     Returns:
         Metric -> n scores: 0 or 1 of "exact match" and "contains"; the cosine lies in [-1, 1], the others in [0, 1]. All read texts
         in the normal form of `text.normalise`.
+
+    >>> from medix_lite.models.load import load_embedder
+    >>> asked = Sample(id="a", question="What is seen?", reference="pleural effusion")
+    >>> scores = overlap([asked] * 2, ["no pleural effusion", "fluid around the lung"], load_embedder())
+    >>> {name: [round(value, 1) for value in pair] for name, pair in scores.items()}  # the first is wrong, the second right
+    {'exact match': [0.0, 0.0], 'contains': [1.0, 0.0], 'token F1': [0.8, 0.0], 'ROUGE-L': [0.8, 0.0], 'embedding': [0.6, 1.0]}
     """
     pairs = [(normalise(a or ""), [normalise(text) for text in s.accepted()]) for s, a in zip(samples, answers, strict=True)]
     texts = list(dict.fromkeys(text for answer, references in pairs for text in (answer, *references)))
@@ -76,6 +82,11 @@ def agreement(scores: Sequence[float], truth: Sequence[float], groups: Sequence[
 
     Returns:
         `{"auroc", "kappa", "n"}`; the first two are NaN where all answers are right, all wrong, or all of one group.
+
+    >>> truth, groups = [1, 1, 1, 0, 0, 0, 0, 0], list("abcdefgh")
+    >>> found = agreement([9, 8, 7, 6, 5, 4, 3, 2], truth, groups)
+    >>> found["auroc"], round(found["kappa"], 2)  # a perfect order, but each threshold comes from four other answers
+    (1.0, 0.71)
     """
     right, (values, level) = np.asarray(truth).astype(bool), np.unique(-np.asarray(scores, float), return_inverse=True)
     names, group = np.unique(groups, return_inverse=True)

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from ..curation.splits import group_of
 from ..files import InputError, append_jsonl, read_json, read_jsonl, refuse_existing, write_json, write_jsonl
 from ..responses import format_question
+from ..samples import group_of
+from ..statistics import bootstrap, cohens_kappa, paired_difference
 from .files import join_responses
-from .statistics import bootstrap, cohens_kappa, paired_difference
 
 CHOICES = ("left", "tie", "right")
 
@@ -35,6 +35,16 @@ def make_study(out: Path, a: Path, b: Path, samples: Path | None = None, n: int 
 
     Raises:
         InputError: `out` holds a study, the files' names will not do, or no question is answered in both.
+
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> rows = [{"id": str(n), "question": "Seen?", "reference": "flu", "response": "flu"} for n in range(4)]
+    >>> for name in ("old", "new"):
+    ...     write_jsonl(folder / f"{name}.jsonl", [row | {"response": f"{name} answer"} for row in rows])
+    >>> make_study(folder / "study", folder / "old.jsonl", folder / "new.jsonl")
+    4
+    >>> sorted(pair["left"] for pair in read_jsonl(folder / "study" / "pairs.jsonl"))  # each model is on the left in half of them
+    ['new answer', 'new answer', 'old answer', 'old answer']
     """
     refuse_existing(out / "pairs.jsonl")
     if len({a.stem, b.stem, "tie"}) < 3:
@@ -82,6 +92,14 @@ def rate(study: Path, rater: str, pair: str, choice: str, reason: str = "") -> N
 
     Raises:
         InputError: there is no such pair or choice.
+
+    >>> import tempfile
+    >>> study = Path(tempfile.mkdtemp())
+    >>> write_json(study / "key.json", {"left": {"a#0": 1}})
+    >>> rate(study, "anna", "a#0", "left")
+    >>> rate(study, "anna", "a#0", "tie", "on second thought")
+    >>> ratings_of(study, "anna"), len(read_jsonl(study / "ratings_anna.jsonl"))  # the last one counts, none is lost
+    ({'a#0': 'tie'}, 2)
     """
     if choice not in CHOICES or pair not in read_json(study / "key.json")["left"]:
         raise InputError(f"{study} has no pair {pair!r}, or {choice!r} is none of {', '.join(CHOICES)}")
@@ -99,6 +117,15 @@ def summarise(study: Path) -> dict[str, Any]:
 
     Raises:
         InputError: `study` is no study, nobody has rated yet, or a rating is of another study.
+
+    >>> import tempfile
+    >>> study = Path(tempfile.mkdtemp())
+    >>> write_json(study / "key.json", {"models": ["old", "new"], "left": {"a": 0, "b": 1}, "group": {"a": "p1", "b": "p2"}})
+    >>> for pair in ("a", "b"):
+    ...     rate(study, "anna", pair, "left")
+    >>> found = summarise(study)
+    >>> found["ahead"]["value"], found["left"]["value"]  # who always takes the left side prefers no model, and it shows
+    (0.0, 1.0)
     """
     key = read_json(study / "key.json")
     names = [path.stem.removeprefix("ratings_") for path in sorted(study.glob("ratings_*.jsonl"))]
@@ -125,6 +152,15 @@ def preference_widget(study: Path, rater: str) -> Any:
     """Buttons to rate a study's pairs in a notebook, one after the other; a rating is kept at once, and a reload goes on.
 
     A click within half a second of the last one is the rest of a double-click, on a pair that nobody has read: it rates nothing.
+
+    >>> import tempfile
+    >>> study, pair = Path(tempfile.mkdtemp()), {"id": "a", "question": "Seen?", "reference": "flu", "left": "flu", "right": "cold"}
+    >>> write_jsonl(study / "pairs.jsonl", [pair | {"images": []}])
+    >>> write_json(study / "key.json", {"left": {"a": 1}})
+    >>> buttons = preference_widget(study, "anna").children[-1].children
+    >>> buttons[0].click()  # kept at once: nothing to save, nothing to lose
+    >>> ratings_of(study, "anna"), buttons[0].disabled
+    ({'a': 'left'}, True)
     """
     import ipywidgets
 

@@ -6,16 +6,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..curation.curate import kind_of
-from ..curation.splits import group_of
 from ..files import InputError
 from ..judging.verdicts import Verdict
 from ..responses import Response
 from ..rewards.signals import format_signal, modality_signal
-from ..samples import Sample
+from ..samples import Sample, group_of, kind_of
+from ..statistics import METRICS, bootstrap, gap, paired_difference
 from ..text import normalise
 from ..tiny_world.oracle import Truth, check_answer
-from .statistics import METRICS, bootstrap, gap, paired_difference
 
 Array = NDArray[np.float64]
 Stage = tuple[list[Sample], list[Response], list[Verdict]]
@@ -45,7 +43,15 @@ class Measured(NamedTuple):
 
 
 def truths(samples: list[Sample], responses: list[Response]) -> list[Truth | None]:
-    """What the oracle says of each answer; None where the sample is not of the tiny world."""
+    """What the oracle says of each answer; None where the sample is not of the tiny world.
+
+    >>> facts = {"family": "finding", "truth": "glioma", "finding": "glioma", "side": "left"}
+    >>> ours = Sample(id="a", question="What is seen?", reference="glioma", source="phantoms", facts=facts)
+    >>> mine = ours.model_copy(update={"source": "mine"})
+    >>> answer = Response(None, None, "a glial tumour on the right")
+    >>> truths([ours, mine], [answer, answer])
+    [Truth(correct=False, hedged=False, why='it is false: contradicted right side', score=0.0), None]
+    """
     pairs = zip(samples, responses, strict=True)
     return [check_answer(s.facts, r.answer, s.options) if s.facts and s.source == "phantoms" else None for s, r in pairs]
 
@@ -82,7 +88,15 @@ def measure(greedy: Stage, sampled: Stage, copies: int) -> Measured:
 
 
 def results(base: Measured, trained: Measured, seconds: dict[str, float]) -> dict[str, Any]:
-    """The content of `results.json`: both policies, the paired gain, seconds."""
+    """The content of `results.json`: both policies, the paired gain, seconds.
+
+    >>> def right(n):
+    ...     values = np.repeat([1.0, 0.0], [n, 20 - n])
+    ...     return Measured([], [], [], dict.fromkeys(METRICS, values), values, values, values, [str(i) for i in range(20)], 0.0)
+    >>> found = results(right(8), right(14), {"train": 60.0})
+    >>> [found[part]["format"]["ci95"] for part in ("base", "trained", "gain")]  # these two overlap, and the gain is sure
+    [[0.2, 0.6], [0.5, 0.9], [0.1, 0.5]]
+    """
 
     def short(interval: dict[str, Any]) -> dict[str, Any]:
         return {"value": interval["value"], "ci95": interval["ci95"]}
@@ -100,6 +114,13 @@ def headroom(base: Measured, trained: Measured) -> dict[str, Any]:
     Returns:
         `closed`: share of the base's gap between greedy and pass@k that the trained greedy closes; `kept`: paired gain on
         the questions that the base answered without hedging; `vague`: share of hedged answers in the base's samples.
+
+    >>> def policy(*right):
+    ...     known = {"true_accuracy": np.array(right, float), "pass_at_8": np.ones(4)}
+    ...     return Measured([], [], [], known, *[np.array([1.0, 1, 0, 0])] * 3, ["a", "b", "c", "d"], 0.0)
+    >>> found = headroom(policy(0, 0, 1, 1), policy(1, 1, 1, 0))  # the base hedged on the first two
+    >>> found["closed"], found["kept"]["value"], found["vague"]["value"]
+    (0.5, -0.5, 0.5)
     """
     before, after = (policy.per_question["true_accuracy"] for policy in (base, trained))
     gap = float(np.mean(base.per_question["pass_at_8"]) - np.mean(before))
@@ -132,6 +153,11 @@ def slice_scores(samples: list[Sample], scores: ArrayLike, column: str) -> dict[
 
     Returns:
         `{value: {"score": ..., "gap": ...}}`, each with n and interval; samples without the column are left out.
+
+    >>> ages = ["child"] * 4 + ["adult"] * 8
+    >>> samples = [Sample(id=str(i), question="Seen?", reference="flu", facts={"age": age}) for i, age in enumerate(ages)]
+    >>> slice_scores(samples, [0, 0, 0, 1, *[1] * 8], "age")["child"]
+    {'score': {'value': 0.25, 'ci95': [0.0, 0.75], 'n': 4}, 'gap': {'value': -0.75, 'ci95': [-1.0, -0.25], 'n': 4}}
     """
     values = column_of(samples, column)
     numbers, groups = np.where(values == "", np.nan, np.asarray(scores, dtype=float)), [group_of(s) for s in samples]

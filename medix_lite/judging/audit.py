@@ -25,6 +25,14 @@ class Pair(Sample):
     Attributes:
         label: whether the candidate is right.
         kind: what kind of candidate it is; results are also given by kind.
+
+    >>> asked = {"question": "What is seen?", "reference": "pneumonia"}
+    >>> one, other = (Pair(**asked, candidate=candidate, label=False) for candidate in ("no pneumonia", "effusion"))
+    >>> one.sample() == other.sample()  # one question, whatever is said to it
+    True
+    >>> Pair(**asked, candidate="pneumonia", label=1)  # doctest: +IGNORE_EXCEPTION_DETAIL
+    Traceback (most recent call last):
+    pydantic_core._pydantic_core.ValidationError: a label is true or false, not 1
     """
 
     id: str = ""
@@ -43,6 +51,13 @@ def read_pairs(path: Path) -> list[Pair]:
 
     Raises:
         InputError: a row is malformed, or there is none.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "pairs.jsonl"
+    >>> _ = path.write_text('{"question": "Seen?", "reference": "flu", "candidate": "cold", "label": "no"}')
+    >>> read_pairs(path)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    medix_lite.files.InputError: ...pairs.jsonl, row 1: field 'label': Input should be a valid boolean
     """
     pairs = [validated(Pair, row, f"{path}, row {number}") for number, row in enumerate(read_jsonl(path), start=1)]
     if not pairs:
@@ -51,7 +66,14 @@ def read_pairs(path: Path) -> list[Pair]:
 
 
 def judge_pairs(pairs: Sequence[Pair], judge: Judge, out: Path | None = None) -> list[Verdict]:
-    """A judge's verdicts on labelled pairs; `out` takes them as they come (see `judge_to_file`), with the row as `sample_index`."""
+    """A judge's verdicts on labelled pairs; `out` takes them as they come (see `judge_to_file`), with the row as `sample_index`.
+
+    >>> from medix_lite.judging.judges import make_judge
+    >>> candidates = {"no pneumonia": False, "Pneumonia, I think.": True, "something in the lung": False}
+    >>> pairs = [Pair(question="Seen?", reference="pneumonia", candidate=text, label=label) for text, label in candidates.items()]
+    >>> [(verdict.verdict, verdict.decided_by) for verdict in judge_pairs(pairs, make_judge("rules"))]
+    [('NO', 'lexicon'), ('UNSCORED', 'none'), ('UNSCORED', 'none')]
+    """
     samples, candidates = [pair.sample() for pair in pairs], [pair.candidate for pair in pairs]
     if out is None:
         return judge_answers(judge, samples, candidates, BASE)
@@ -67,6 +89,14 @@ def audit(pairs: Sequence[Pair], verdicts: Sequence[Verdict]) -> dict[str, Any]:
     Returns:
         `n, kappa, mcc, accuracy, sensitivity, specificity, unscored` and `by_kind` with `n, fpr, fnr, unscored`; each but the n as
         `{"value", "ci95"}`, None where it is not defined.
+
+    >>> said = {True: ["YES", "UNSCORED"], False: ["NO", "UNSCORED"]}
+    >>> rows = [(label, verdict) for label, verdicts in said.items() for verdict in verdicts]
+    >>> pairs = [Pair(question="Seen?", reference="flu", candidate="cold", label=label) for label, _ in rows]
+    >>> verdicts = [Verdict(id="a", verdict=verdict, decided_by="model", score=None) for _, verdict in rows]
+    >>> found = audit(pairs, verdicts)  # silence misses what is right, and lets nothing wrong pass
+    >>> {name: found[name]["value"] for name in ("sensitivity", "specificity", "unscored")}
+    {'sensitivity': 0.5, 'specificity': 1.0, 'unscored': 0.5}
     """
     label, kinds = np.array([pair.label for pair in pairs]), np.array([pair.kind for pair in pairs])
     yes = np.array([verdict.verdict == "YES" for verdict in verdicts])

@@ -72,6 +72,12 @@ def make_judge(name: str) -> Judge:
 
     Raises:
         InputError: the name is unknown, the weights are missing or changed, or the server does not serve the model.
+
+    >>> {name: len(make_judge(name).voters) for name in ("rules", "tiny", "tiny*3", "tiny+tiny*3")}
+    {'rules': 0, 'tiny': 1, 'tiny*3': 3, 'tiny+tiny*3': 4}
+    >>> make_judge("opneai:gpt@http://me:secret@host")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    medix_lite.files.InputError: unknown judge 'opneai:gpt'; use one of rules, tiny, ...
     """
     base = name.removeprefix("model-only:")
     models = [] if name == "rules" else re.split(r"\+(?=tiny|openai:)", base)
@@ -122,6 +128,11 @@ def judge_answers(
 
     Raises:
         InputError: a sample may not leave this machine and the judge would send it.
+
+    >>> asked = Sample(id="a", question="What is seen?", reference="pleural effusion")
+    >>> answers = ["Pleural effusion.", "no pleural effusion", None, "water on the chest"]
+    >>> [(verdict.verdict, verdict.decided_by) for verdict in judge_answers(make_judge("rules"), [asked] * 4, answers)]
+    [('YES', 'exact'), ('NO', 'lexicon'), ('NO', 'exact'), ('UNSCORED', 'none')]
     """
     if any(voter.remote for voter in judge.voters):
         refuse_to_send(samples, judge.name)

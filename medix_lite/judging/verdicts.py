@@ -45,6 +45,12 @@ class Verdict(BaseModel):
         votes: the replies that were counted.
         confidence: the model's probability of its reply, 0-1.
         error: what failed; None for UNSCORED where nothing did: no rule decides and no model is asked, or `votes` disagree.
+
+    >>> sample = Sample(id="a", question="How wide is the nodule?", reference="5 mm")
+    >>> verdict = decide_by_rules(sample, "0.5 cm")
+    >>> verdict.verdict, verdict.decided_by, verdict.score
+    ('YES', 'number', 1.0)
+    >>> decide_by_rules(sample, "quite small")  # None: no verdict, and never a NO, where no rule decides
     """
 
     id: str

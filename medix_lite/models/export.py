@@ -15,6 +15,16 @@ def export_run(run: Path, out: Path) -> None:
 
     Raises:
         InputError: the run is not there or has no adapter, its base has changed since, or `out` exists.
+
+    >>> import tempfile
+    >>> from peft import LoraConfig, get_peft_model
+    >>> from medix_lite.runs import open_run
+    >>> run = open_run(Path(tempfile.mkdtemp()) / "run").folder
+    >>> get_peft_model(load_policy()[0], LoraConfig(target_modules=["q_proj"])).save_pretrained(run / "adapter")
+    >>> export_run(run, run / "exported")
+    >>> base, merged = (load_policy(path)[0].state_dict() for path in ("tiny:policy", str(run / "exported" / "merged")))
+    >>> all(bool((merged[name] == weight).all()) for name, weight in base.items())  # an adapter that learnt nothing adds nothing
+    True
     """
     if not (run / "run.json").exists():
         raise InputError(f"{run} is not a run folder; give one that `medix-lite run` or `train` made")

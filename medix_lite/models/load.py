@@ -59,6 +59,13 @@ def load_policy(
 
     Raises:
         InputError: nothing there, a hash differs, or a Hub id without a revision.
+
+    >>> policy, processor = load_policy()
+    >>> policy.training, processor.tokenizer.padding_side
+    (False, 'left')
+    >>> load_policy("Qwen/Qwen3-VL-2B-Instruct")  # "the newest" is not a version, so nothing is downloaded
+    Traceback (most recent call last):
+    medix_lite.files.InputError: model 'Qwen/Qwen3-VL-2B-Instruct' has no pinned revision; give the commit of the Hub repository
     """
     import transformers
 
@@ -128,3 +135,9 @@ def policy_revision(path: str, revision: str | None, adapter: Path | str | None 
     base = model_hash(path) or revision or "unpinned"
     weights = Path(adapter) / "adapter_model.safetensors" if adapter else None
     return f"{base}+{sha256_of(weights)[:12]}" if weights and weights.exists() else base
+
+
+def image_token_ids(processor: Any) -> list[int]:
+    """Ids of the image, video and vision marks: a policy that samples one of them breaks the next forward pass."""
+    marks = ("<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|vision_end|>")
+    return [i for i in map(processor.tokenizer.convert_tokens_to_ids, marks) if isinstance(i, int) and i >= 0]

@@ -26,7 +26,12 @@ def pick_other(rng: np.random.Generator, values: Any, value: Any) -> Any:
 
 
 def is_cautious(facts: dict[str, Any]) -> bool:
-    """Whether the backbone tends to hedge: by the wording, or on two findings in three of a modality and every second disease."""
+    """Whether the backbone tends to hedge: by the wording, or on two findings in three of a modality and every second disease.
+
+    >>> facts = {"family": "side", "finding": "glioma", "wording": 0}
+    >>> is_cautious(facts), is_cautious(facts | {"wording": 1})  # the same question in other words
+    (True, False)
+    """
     if facts["family"] in FEW:
         return bool(facts["wording"] == CAUTIOUS_WORDING)
     about = facts.get("finding") or facts.get("target")

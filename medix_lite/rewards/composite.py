@@ -101,6 +101,15 @@ def score_responses(
         sample_indices: `sample_index` of each response, 0 by default.
         cache: reference vectors to keep between calls.
         aliases: whether another name of a modality counts for its tag.
+
+    >>> from medix_lite.judging.judges import make_judge
+    >>> from medix_lite.models.load import load_embedder
+    >>> asked = Sample(id="a", question="Seen?", reference="pleural effusion", modality="X_RAY")
+    >>> answers = ["pleural effusion", "no pleural effusion", "water on the chest"]
+    >>> texts = [f"<X_RAY><think>White.</think><answer>{answer}</answer>" for answer in answers]
+    >>> rewards, _ = score_responses([asked] * 3, texts, make_judge("rules"), load_embedder())
+    >>> [reward.total and round(reward.total, 3) for reward in rewards]  # no rule reads the last one: None, not 0
+    [1.0, 0.145, None]
     """
     preset = find_preset(preset)
     responses = [parse_response(text, has_image=s.has_image, aliases=aliases) for s, text in zip(samples, texts, strict=True)]

@@ -28,7 +28,13 @@ def format_signal(response: Response) -> float:
 
 
 def modality_signal(sample: Sample, response: Response) -> float | None:
-    """1 if the tag is the sample's, case-insensitive, else 0; None for a sample without a modality."""
+    """1 if the tag is the sample's, case-insensitive, else 0; None for a sample without a modality.
+
+    >>> seen, read = (Sample(id="a", question="What is it?", reference="flu", modality=tag) for tag in ("CT_SCAN", None))
+    >>> wrong = Response("X_RAY", "Dark.", "flu")
+    >>> modality_signal(seen, wrong), modality_signal(read, wrong)  # None does not apply: it takes no part in the reward
+    (0.0, None)
+    """
     return None if sample.modality is None else float((response.modality or "").casefold() == sample.modality.casefold())
 
 
@@ -50,6 +56,11 @@ def semantic_signal(
 
     Returns:
         n values, 0 or 1; None where the embedder gave no finite vector.
+
+    >>> from medix_lite.models.load import load_embedder
+    >>> answers, references = ["nodule, 6 mm", "nodule, 0.5 cm"], [["nodule, 5 mm"]] * 2
+    >>> {preset: semantic_signal(answers, references, preset, load_embedder()) for preset in ("faithful", "robust")}
+    {'faithful': [1.0, 0.0], 'robust': [0.0, 1.0]}
     """
     preset = find_preset(preset)
     cache = {} if cache is None else cache

@@ -333,6 +333,12 @@ def check_reasoning(facts: dict[str, Any], thinking: str | None, answer: str | N
 
     Returns:
         Names of the faults, empty if the reasoning is supported and agrees with the answer.
+
+    >>> facts = {"family": "finding", "modality": "MRI_SCAN", "finding": "glioma", "side": "left", "truth": "glioma"}
+    >>> check_reasoning(facts, "this MRI shows glioma on the left.", "meningioma")
+    ['answer contradicts the reasoning']
+    >>> check_reasoning(facts, "this MRI shows glioma on the right.", "glioma")  # a right answer for a wrong reason
+    ['claims the wrong side']
     """
     true, claims, answered = _true(facts), read(thinking).claims, read(answer)
     kinds = {kind for wrong in _faults(true, claims).values() for kind in wrong.values()}

@@ -14,6 +14,7 @@ from ..files import InputError
 from ..modalities import MODALITIES
 from . import optics, radiology
 from .drawing import SIZE, TABLES, Array, Latent, Random
+from .lexicon import findings
 
 SIDES = ("left", "right")
 GRAIN = 0.02
@@ -50,10 +51,17 @@ def draw(
         RGB picture, shape (64, 64, 3), values 0 to 255.
 
     Raises:
-        InputError: there is no phantom of that modality.
+        InputError: there is no phantom of that modality, or none with that finding.
+
+    >>> effusion, normal = (draw("X_RAY", finding, "left", seed=0).astype(int) for finding in ("pleural effusion", None))
+    >>> left, right = np.hsplit(abs(effusion - normal), 2)
+    >>> bool(right.mean() > 4 * left.mean())  # the patient's left is on the right of the picture
+    True
     """
     if modality not in DRAW:
         raise InputError(f"no phantom for modality {modality!r}; the tiny world has {', '.join(DRAW)}")
+    if finding and finding not in (known := [concept.name for concept in findings(modality)]):
+        raise InputError(f"no phantom with {finding!r} in {modality}; there are {', '.join(known)}")
     rng = np.random.default_rng(seed)
     scale = CHILD_SCALE if child and modality in TABLES["shrinks"] else 1.0
     radius = size_mm / FIELD_OF_VIEW[modality] / scale if size_mm else 0.2

@@ -185,7 +185,15 @@ def _dictate(facts: Facts, rng: np.random.Generator) -> str:
 
 
 def make_samples(n: int, split: str, seed: int, image_folder: Path) -> list[Sample]:
-    """Samples of a split with their pictures written as PNG into `image_folder`; image paths are absolute."""
+    """Samples of a split with their pictures written as PNG into `image_folder`; image paths are absolute.
+
+    >>> import tempfile
+    >>> samples = make_samples(4, "test", 0, Path(tempfile.mkdtemp()))
+    >>> [(sample.facts["family"], sample.facts["unseen"]) for sample in samples]  # what training never saw of it
+    [('yes_no', 'wording'), ('multiple_choice', 'picture'), ('yes_no', 'combination'), ('count', 'combination')]
+    >>> [owner(sample.facts) for sample in samples]  # only combinations are kept from training
+    ['train', 'train', 'test', 'test']
+    """
     image_folder = Path(image_folder).resolve()
     samples = []
     with clear_errors(image_folder):

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..files import InputError, read_table
+from ..files import DATA, InputError, read_json, read_table
 
 COMPARE = {"<": operator.lt, ">": operator.gt}
 
@@ -59,7 +59,12 @@ def vitals(rows: Iterable[dict[str, Any]], adapter: Path | None = None) -> dict[
 
 
 def diagnose(rows: Iterable[dict[str, Any]], adapter: Path | None = None) -> list[Diagnosis]:
-    """Every fault whose signs are there, causes before consequences; none for a healthy run. Arguments as for `vitals`."""
+    """Every fault whose signs are there, causes before consequences; none for a healthy run. Arguments as for `vitals`.
+
+    >>> rows = [{"step": step, "reward": 0.1, "zero_variance_groups": 1, "truncated": 1} for step in range(9)]
+    >>> [fault.name for fault in diagnose(rows)]  # its cause stands first
+    ['completions too short', 'rewards all equal']
+    """
     measured, found = vitals(rows, adapter), []
     for name, fault in read_table("doctor").items():
         for signs in fault["when"]:
@@ -69,3 +74,42 @@ def diagnose(rows: Iterable[dict[str, Any]], adapter: Path | None = None) -> lis
                 found.append(Diagnosis(name, evidence, fault["means"], fault["change"]))
                 break
     return found
+
+
+def hold_against_reference(folder: Path) -> list[str]:
+    """Whether a run's scores lie where those of the reference runs with the same settings do, in lines for people.
+
+    A range of `data/reference/PROFILE.json` is the 99% prediction interval of one further run
+    (`tests/benchmarks/reference_runs.py`).
+
+    Returns:
+        one line if the run is within them or cannot be compared; else a line for each score outside, and what differs.
+    """
+    choices, results = read_json(folder / "run.json"), folder / "results.json"
+    path = DATA / "reference" / f"{choices['profile']['name']}.json"
+    if missing := [file.name for file in (path, results) if not file.exists()]:
+        return [f"not compared with reference runs: there is no {missing[0]}"]
+    reference, scores, machine = read_json(path), read_json(results), read_json(folder / "environment.json")
+    if other := _differences(choices | {"seed": None}, reference["choices"]):
+        return [f"not comparable with the reference runs: {other}"]
+    values = {name: scores[which][metric]["value"] for name in reference["ranges"] for which, metric in [name.split()]}
+    outside = {name: limits for name, limits in reference["ranges"].items() if not limits[0] <= values[name] <= limits[1]}
+    if not outside:
+        return [f"within the ranges of {len(reference['runs'])} reference runs"]
+    lines = [f"{name} {values[name]} lies outside of {low} to {high}" for name, (low, high) in outside.items()]
+    known = {name: machine[name] for name in reference["machine"]}
+    seeds = f"seed {choices['seed']} (there {', '.join(str(run['seed']) for run in reference['runs'])})"
+    return [
+        *lines,
+        f"what differs from the reference runs: {', '.join(filter(None, [_differences(known, reference['machine']), seeds]))}",
+    ]
+
+
+def _differences(mine: dict[str, Any], theirs: dict[str, Any]) -> str:
+    a, b = _flat(mine), _flat(theirs)
+    return ", ".join(f"{name} {a.get(name)} (there {b.get(name)})" for name in a | b if a.get(name) != b.get(name))
+
+
+def _flat(tree: dict[str, Any], name: str = "") -> dict[str, Any]:
+    parts = [_flat(part, f"{name}{key}.") if isinstance(part, dict) else {f"{name}{key}": part} for key, part in tree.items()]
+    return {key: value for part in parts for key, value in part.items()}

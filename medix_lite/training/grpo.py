@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..evaluation.generate import image_token_ids
 from ..files import InputError, append_jsonl, read_jsonl, read_table, write_json, write_jsonl
+from ..models.load import image_token_ids
 from ..models.sharing import see_once, tower_of
 from ..profiles import Profile, Training, processes_of
 from ..responses import build_prompt
@@ -34,6 +34,12 @@ def training_rows(samples: Sequence[Sample], profile: Profile) -> Any:
     """A `datasets.Dataset` of what the trainer may see: id, prompt, images. No reference, no facts, no reasoning.
 
     The reward function holds the references; pictures are read when a row is used.
+
+    >>> from medix_lite.profiles import load_profile
+    >>> asked = Sample(id="a", question="What is seen?", reference="glioma", facts={"finding": "glioma"})
+    >>> row = training_rows([asked], load_profile("tiny-cpu"))[0]
+    >>> sorted(row), "glioma" in str(row)
+    (['id', 'images', 'prompt'], False)
     """
     from datasets import Dataset
 
@@ -102,12 +108,10 @@ def train_policy(
     Raises:
         InputError: the settings or samples cannot train.
     """
-    from transformers import PrinterCallback
-
     adapter, metrics, processes, t = out / "adapter", out / "metrics.jsonl", processes_of(profile), profile.training
     if (adapter / "adapter_model.safetensors").exists():
         rows = read_jsonl(metrics, torn_last_line=True)
-        return {"seconds": rows[-1]["seconds"], "steps": rows[-1]["step"], "adapter": str(adapter)}
+        return {"seconds": round(rows[-1]["seconds"], 1), "steps": rows[-1]["step"], "adapter": str(adapter)}
     if not samples:
         raise InputError("there are no training samples; check what curation kept")
     # The trainer's state is written last: a checkpoint without it was cut short by a kill.
@@ -121,7 +125,6 @@ def train_policy(
     trainer = make_trainer(profile, samples, reward, out, seed)
     recorder = make_recorder(metrics, trainer.processing_class, t, probe, report, kept[-1]["seconds"] if kept else 0.0)
     trainer.add_callback(recorder)
-    trainer.remove_callback(PrinterCallback)
     if start_step < t.steps:
         trainer.train(resume_from_checkpoint=last)
     else:  # killed between its last checkpoint and the adapter; another call would train one step more
@@ -142,8 +145,23 @@ def make_trainer(profile: Profile, samples: Sequence[Sample], reward: Callable[.
 
     Raises:
         InputError: the settings do not fit the policy, the samples or the number of processes.
+
+    >>> import tempfile
+    >>> from medix_lite.profiles import load_profile
+    >>> profile = load_profile("tiny-cpu", {"training.group_size": 4, "training.prompts_per_step": 1})
+    >>> def last_one(completions, **_):
+    ...     return [0.0, 0.0, 0.0, 1.0]
+    >>> asked = Sample(id="a", question="Which organ does glioma affect?", reference="brain")
+    >>> trainer = make_trainer(profile, [asked], last_one, Path(tempfile.mkdtemp()))
+    >>> batch = next_batch(trainer)
+    >>> [round(advantage, 2) for advantage in batch["advantages"].tolist()]  # one of four was paid
+    [-0.5, -0.5, -0.5, 1.5]
+    >>> logps, counted = token_logps(trainer, batch)
+    >>> logps.shape == counted.shape, bool((logps[counted] <= 0).all())
+    (True, True)
     """
     import torch
+    from transformers import PrinterCallback
 
     t = profile.training
     if t.dynamic_sampling and processes_of(profile).num_processes > 1:
@@ -162,6 +180,7 @@ def make_trainer(profile: Profile, samples: Sequence[Sample], reward: Callable[.
     plain = profile.policy.backend == "unsloth" or config.gradient_checkpointing  # which keep no keys and values
     kind = trainer_class(t.dynamic_sampling, t.max_draws, share_prompts=t.share_prompts and not plain)
     trainer = kind(**parts, reward_funcs=reward, peft_config=lora)
+    trainer.remove_callback(PrinterCallback)
     if t.share_pictures and profile.policy.backend != "unsloth":
         trainer.forget_pictures = see_once(tower_of(trainer.model), remember=True)
     used = trainer.args.to_dict()
@@ -181,6 +200,14 @@ def rehearse(profile: Profile, samples: Sequence[Sample], out: Path) -> dict[str
 
     Raises:
         InputError: it does not fit into the GPU's memory.
+
+    >>> import tempfile
+    >>> from medix_lite.profiles import load_profile
+    >>> profile = load_profile("tiny-cpu", {"training.group_size": 2, "training.prompts_per_step": 1, "max_new_tokens": 4})
+    >>> asked = Sample(id="a", question="Which organ does glioma affect?", reference="brain")
+    >>> found = rehearse(profile, [asked], Path(tempfile.mkdtemp()))
+    >>> sorted(found), round(found["minutes"] * 60 / found["seconds"]) == profile.training.steps
+    (['gigabytes', 'minutes', 'seconds'], True)
     """
     import resource
 
@@ -210,14 +237,20 @@ def rehearse(profile: Profile, samples: Sequence[Sample], out: Path) -> dict[str
 
 
 def next_batch(trainer: Any) -> dict[str, Any]:
-    """Rollouts of the next prompts with their advantages, as the trainer's loss takes them; those of a group side by side."""
+    """Rollouts of the next prompts with their advantages, as the trainer's loss takes them; those of a group side by side.
+
+    See the example of `make_trainer`.
+    """
     trainer.model.train()
     trainer.current_gradient_accumulation_steps = trainer.args.gradient_accumulation_steps
     return dict(trainer._generate_and_score_completions(next(iter(trainer.get_train_dataloader()))))
 
 
 def token_logps(trainer: Any, batch: dict[str, Any]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Log-probabilities of a batch's response tokens under the policy as it is, and which count; each (responses, tokens)."""
+    """Log-probabilities of a batch's response tokens under the policy as it is, and which count; each (responses, tokens).
+
+    See the example of `make_trainer`.
+    """
     import torch
 
     ids, masks = (torch.cat([batch[f"prompt_{kind}"], batch[f"completion_{kind}"]], 1) for kind in ("ids", "mask"))

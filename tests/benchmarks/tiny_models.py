@@ -4,7 +4,7 @@ The judge (model only, no rules) decides at least 5,000 pairings of reference an
 the oracle, and agreement with the oracle is Cohen's kappa, per kind of question. Where answers are few (side, size, count, yes or
 no, options) what is new is the pairing of question, reference and candidate. Rubric marks are compared with the oracle's. The
 embedder ranks held-out synonym pairs against pairs of near misses (AUROC). All forms are `model` forms: known words, new pairings.
-The policy's scores are read from what tests/benchmarks/three_seeds.py measured.
+The policy's scores are read from what tests/benchmarks/reference_runs.py measured.
 
 Run: .venv/bin/python tests/benchmarks/tiny_models.py [OUT.json]
 With OUT.json, the scores also go into the cards of the models in data/models.
@@ -120,7 +120,7 @@ def tables(result):
     judge |= {f"rubric on unseen pairings, {key}": value for key, value in result["rubric"].items()}
     embedder = {f"unseen synonym pairs against near misses, {key}": value for key, value in result["embedder"].items()}
     policy = {}
-    for row in read_json(REPOSITORY / "data" / "reference" / "tiny-cpu-three-seeds.json"):
+    for row in read_json(REPOSITORY / "data" / "reference" / "tiny-cpu.json")["runs"]:
         base, vague = row["base"], row["headroom"]["vague"]["value"]
         policy[f"test questions of seed {row['seed']}"] = (
             f"true accuracy {base['true_accuracy']['value']} greedy, {base['pass_at_8']['value']} pass@8; "

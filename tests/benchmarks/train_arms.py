@@ -11,10 +11,14 @@ composite reward ahead of the best control.
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
-from medix_lite.ablation import check_claims, compare_arms, find_arms, run_arms
+import numpy as np
+
+from medix_lite.ablation import ahead_by, compare_arms, find_arms, mean_over_seeds, rise, run_arms
 from medix_lite.files import write_json
 from medix_lite.runs import environment, open_run
+from medix_lite.statistics import PROBED
 
 CONTROLS = ("exact match", "format only", "random")
 
@@ -47,6 +51,49 @@ def main(experiment: str, folder: Path, seeds: int = 3, steps: int = 100) -> Non
         print(f"{true['composite'] - max(true[arm] for arm in CONTROLS):+.3f}")
     else:
         print(f"{max(true.values()) - min(true.values()):+.3f}")
+
+
+def check_claims(found: dict[str, Any], apart: float = 0.05, overpaid: float = 0.1) -> list[dict[str, Any]]:
+    """What MediX-R1's paper says of its reward signals (the last two are ours), and whether an ablation of the `signals` shows it.
+
+    A reward counts as unstable where its seeds end further apart than `apart` in true accuracy, and as better than another
+    where the 95% interval of the difference lies above 0. It counts as hacked where its rise beyond the rise of the truth is
+    larger than the composite's by `overpaid`: what is paid is sampled and the truth is of greedy answers, so that they part a
+    little in every arm.
+
+    Returns:
+        for each claim `{"claim", "measured", "reproduced"}`.
+    """
+
+    def pays_too_much(arm: str) -> float:
+        curves = [one["curve"] for one in found["arms"][arm]]
+        return float(np.mean([rise(curve, "reward") - rise(curve, PROBED) for curve in curves]))
+
+    def told(values: dict[str, float]) -> str:
+        return ", ".join(f"{arm} {value:+.3f}" for arm, value in values.items())
+
+    def compared(arm: str, others: tuple[str, ...]) -> tuple[str, bool]:
+        rows = {other: ahead_by(found, arm, other) for other in others}
+        text = ", ".join(f"{row['value']:+.3f} {row['ci95']} on {other}" for other, row in rows.items())
+        return text, all(row["ci95"][0] > 0 for row in rows.values())
+
+    single = ("judge only", "embedding only")
+    ends = {arm: [np.mean(one["true"]) for one in found["arms"][arm]] for arm in (*single, "composite")}
+    spreads = {arm: round(float(np.ptp(values)), 6) for arm, values in ends.items()}
+    gaps = {arm: pays_too_much(arm) - pays_too_much("composite") for arm in (*single, "weak judge")}
+    tidy = float(np.mean(mean_over_seeds(found, "composite", "format")))
+    unstable, hacked = (max(values[arm] for arm in single) for values in (spreads, gaps))
+    stable = spreads["composite"] <= apart and tidy >= 0.95
+    claims = {
+        "A single signal is unstable": (f"seeds apart: {told(spreads)}", unstable > apart),
+        "A single signal is hacked": (f"paid beyond the truth, more than by the composite: {told(gaps)}", hacked > overpaid),
+        "Both together end higher than either": compared("both", single),
+        "The composite ends highest": compared("composite", (*single, "both")),
+        "The composite is stable": (f"seeds apart: {spreads['composite']:.3f}, format {tidy:.3f}", stable),
+        "Exact match is too brittle for open answers": compared("composite", ("exact match",)),
+        "It is where references vary in their words": compared("composite reworded", ("exact match reworded",)),
+    }
+    return [{"claim": claim, "measured": text, "reproduced": bool(shown)} for claim, (text, shown) in claims.items()]
 
 
 if __name__ == "__main__":

@@ -29,6 +29,9 @@ def bootstrap(values: Sequence[float | None] | NDArray[Any], clusters: list[str]
 
     >>> bootstrap([1, 1, 1, 1])
     {'value': 1.0, 'ci95': [1.0, 1.0], 'n': 4}
+    >>> answers, patients = [1, 1, 1, 1, 0, 0, 0, 0], list("aaaabbbb")
+    >>> bootstrap(answers)["ci95"], bootstrap(answers, patients)["ci95"]  # of eight questions, or of two patients
+    ([0.125, 0.875], [0.0, 1.0])
     """
     numbers = np.asarray(values, dtype=float)
     keep = ~np.isnan(numbers)
@@ -79,7 +82,11 @@ def cohens_kappa(first: list[str], second: list[str]) -> float | None:
 
 
 def paired_difference(after: ArrayLike, before: ArrayLike, clusters: list[str] | None = None, seed: int = 0) -> dict[str, Any]:
-    """Mean of `after - before`, question by question, with its paired bootstrap interval and `p`, from `sign_flip_test`."""
+    """Mean of `after - before`, question by question, with its paired bootstrap interval and `p`, from `sign_flip_test`.
+
+    >>> paired_difference([1, 1, 1], [0, 0, 0])  # three of three better: no width, and yet little evidence
+    {'value': 1.0, 'ci95': [1.0, 1.0], 'n': 3, 'p': 0.2499}
+    """
     differences = np.asarray(after, dtype=float) - np.asarray(before, dtype=float)
     return bootstrap(differences, clusters, seed) | {"p": sign_flip_test(differences, clusters, seed)}
 
@@ -119,6 +126,10 @@ def corrected_mean(judged: ArrayLike, also_judged: ArrayLike, truth: ArrayLike) 
 
     Raises:
         ValueError: fewer than two scores of either kind.
+
+    >>> judged, also_judged, truth = [1] * 90 + [0] * 10, [1, 1, 1, 1, 1, 1, 1, 1, 0, 0], [1, 1, 1, 1, 1, 1, 0, 0, 0, 0]
+    >>> corrected_mean(judged, also_judged, truth)  # it said 0.9, and was too kind in two of ten
+    {'value': 0.7, 'ci95': [0.4321, 0.9679], 'n': 100, 'labelled': 10}
     """
     many, few = np.asarray(judged, dtype=float), np.asarray(truth, dtype=float) - np.asarray(also_judged, dtype=float)
     if min(many.size, few.size) < 2:
@@ -135,6 +146,10 @@ def calibration(confidence: ArrayLike, right: ArrayLike, bins: int = 10) -> dict
         `ece` (expected calibration error: the mean distance of confidence and accuracy over equal-width bins, weighted by their
         size; Guo et al. 2017), `bins` (of each that is not empty its mean confidence, accuracy and n), and `risk`: the share of
         wrong answers among the most confident first, second, ... n-th.
+
+    >>> found = calibration([0.9, 0.9, 0.9, 0.9, 0.6], [1, 1, 0, 0, 1])
+    >>> found["ece"], found["risk"]  # 0.9 was right in half of the cases; the four surest answers are half wrong, too
+    (0.4, [0.0, 0.0, 0.3333, 0.5, 0.4])
     """
     sure, true = np.asarray(confidence, dtype=float), np.asarray(right, dtype=float)
     place = np.minimum((sure * bins).astype(int), bins - 1)
