@@ -51,11 +51,16 @@ lint: .venv/.dev
 notebooks: .venv/.base
 	$(BIN)/jupytext --update --to ipynb notebooks/*.py
 
-# Students' copies. They use the run folder of the notebooks, so that nothing is trained twice.
+# Students' copies; one that is there is kept, with what was written into it. They use the run of `make tutorial`, so that nothing is trained twice.
 exercises: .venv/.base
-	$(BIN)/jupyter nbconvert --to notebook --output-dir $(EXERCISES) --log-level WARN \
+	@for notebook in notebooks/[0-9]*.ipynb; do \
+		copy=$(EXERCISES)/$${notebook#notebooks/}; \
+		if [ -e "$$copy" ]; then echo "$$copy is there and was kept; delete it for a fresh one"; else new="$$new $$notebook"; fi; \
+	done; \
+	if [ -n "$$new" ]; then $(BIN)/jupyter nbconvert --to notebook --output-dir $(EXERCISES) --log-level WARN \
 		--TagRemovePreprocessor.enabled=True --TagRemovePreprocessor.remove_cell_tags solution \
-		--ClearOutputPreprocessor.enabled=True notebooks/[0-9]*.ipynb
+		--ClearOutputPreprocessor.enabled=True $$new; fi
+	@echo "start $(BIN)/jupyter lab here, then open $(EXERCISES)/00_start_here.ipynb"
 
 # Executes the notebooks as a reader would and keeps their outputs and figures; without the libraries' warnings, which name this machine.
 publish: notebooks
@@ -71,6 +76,7 @@ site: .venv/.dev
 	$(BIN)/typer medix_lite.cli utils docs --name medix-lite --title Commands --output $(SITE)/pages/commands.md
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -c .ci -d $(SITE)/doctrees $(SITE)/pages $(SITE)/html
 	cp $(SITE)/html/README.html $(SITE)/html/index.html
+	@echo "open $(SITE)/html/index.html"
 
 # The environment. A stamp file is newer than the requirements it was made from.
 

@@ -81,13 +81,16 @@ def write_reference(app):
 
 
 def complete_source(app, docname, source):
-    """The front page gets the table of contents. A widget is replaced by a sentence; its state, which asks for scripts, goes."""
+    """The front page gets the contents; solutions are folded; a sentence replaces a widget, whose state asks for scripts."""
     if docname == root_doc:
         source[0] += CONTENTS
     if Path(app.env.doc2path(docname)).suffix != ".ipynb":
         return
     notebook = json.loads(source[0])
     notebook["metadata"].pop("widgets", None)
+    for tags in (cell["metadata"].get("tags", []) for cell in notebook["cells"]):
+        if "solution" in tags:
+            tags.append("hide-cell")
     for output in (output for cell in notebook["cells"] for output in cell.get("outputs", [])):
         if "application/vnd.jupyter.widget-view+json" in output.get("data", {}):
             output["data"] = {"text/plain": "(Here stands a widget. It needs a running kernel: open this notebook in JupyterLab.)"}

@@ -338,7 +338,7 @@ def doctor(
         for fault in found:
             typer.echo(f"{fault.name}: {fault.means}\n  seen: {fault.evidence}\n  do: {fault.change}")
         for line in hold_against_reference(run) if (run / "run.json").exists() else ():
-            typer.echo(line)
+            typer.echo(f"scores: {line}")
         typer.echo(f"{run}: {f'{len(found)} found, the first may be the cause of the rest' if found else 'healthy'}")
         raise typer.Exit(bool(found))
     from .runs import curated, environment, open_run, preflight

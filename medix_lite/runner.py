@@ -73,7 +73,7 @@ def run_notebooks(out: Path, choices: dict[str, Any], notebooks: Sequence[str], 
         shutil.copy(picture, out / "figures")
     given = {"run_dir": str(out)} | choices | parameters
     how: dict[str, Any] = {"kernel_name": "python3", "cwd": str(NOTEBOOKS), "progress_bar": sys.stderr.isatty()}
-    for path in paths:
+    for number, path in enumerate(paths, 1):
         done, part = out / "notebooks" / path.name, out / "notebooks" / f".{path.stem}.part.ipynb"
         if done.exists():
             print(f"{path.stem}: done before", flush=True)
@@ -81,6 +81,7 @@ def run_notebooks(out: Path, choices: dict[str, Any], notebooks: Sequence[str], 
         takes = papermill.inspect_notebook(str(path))
         taken = {name: value for name, value in given.items() if name in takes}
         started = time.perf_counter()
+        print(f"{path.stem} ({number} of {len(paths)}) ...", flush=True)
         try:
             with clear_errors(part):
                 part.parent.mkdir(parents=True, exist_ok=True)

@@ -103,6 +103,9 @@ rewards, _ = score_responses([sample], [text], run_judge(run), run_embedder(run)
 print(rewards[0].signals, "-> total", None if rewards[0].total is None else round(rewards[0].total, 3))
 
 # %% [markdown]
+# This answer hedged, as the base often does: it earns nothing for what it says; 0.1 for the format and 0.045 for the tag are left (notebook 02 has the
+# weights).
+#
 # ## 5. A score
 # Over many questions: a mean with *n* and an interval. *ci95*: draw 16 of these 16 anew, with repeats, 2,000 times; 95% of the
 # means lie in it. With 16 questions it is wide. A report gets a mark from 0 to 5 instead of YES or NO; its share of five counts.
@@ -145,6 +148,7 @@ asked = Sample(id="exercise", question="What does this picture show?", reference
 ruled = dict(zip(candidates, judge_answers(make_judge("tiny"), [asked] * 5, list(candidates.values()), BASE), strict=True))
 off = set(my_yes) ^ {letter for letter, v in ruled.items() if v.verdict == "YES"}
 assert not off, f"not yet, look again at {sorted(off)}: does it say the same as the reference, and nothing else?"
+print("right:")
 for letter, v in ruled.items():
     print(f"{letter} {candidates[letter]:30} {v.verdict:4} decided by {v.decided_by}")
 

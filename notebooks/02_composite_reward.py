@@ -250,7 +250,7 @@ my_completion = "<X_RAY><think>I see.</think><answer>pleural effusion, pneumonia
 assert my_completion is not ..., "my_completion is still `...`: write a whole completion there, with tag, reasoning and answer"
 assert "or pneumothorax" not in my_completion, "that is the hedge of section 1: find another"
 (reward,), (verdict,) = score_responses([sample], [my_completion], make_judge("tiny"), embedder)
-assert verdict.verdict == "NO", f"the judge says {verdict.verdict}: the answer must be wrong"
+assert verdict.verdict == "NO", f"the judge says {verdict.verdict}, rightly or not: find an answer that it refuses"
 assert reward.total > 0.4, f"it earns {reward.total:.3f}, {reward.signals}: what lies near the reference, and is not the same?"
 print(f"right: {reward.signals} -> total {reward.total:.4f}; the judge says NO, the embedding finds it near enough")
 

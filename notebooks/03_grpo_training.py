@@ -325,9 +325,11 @@ my_diagnosis = "completions too short"
 
 # %% tags=["check"]
 assert my_diagnosis is not ..., "my_diagnosis is still `...`: put one of the names above there"
+mine = str(my_diagnosis).strip(" .").lower()
 said = {fault.name for fault in diagnose(last_rows(patient), patient.folder / "adapter")}
+assert mine in read_table("doctor"), f"no such name; they are: {', '.join(read_table('doctor'))}"
 hint = "format, accuracy and equal rewards are consequences: what happened to completion_tokens and truncated?"
-assert str(my_diagnosis).strip(" .").lower() in said, f"not that one; {hint}"
+assert mine in said, f"not that one; {hint}"
 consult(patient)
 
 # %% [markdown] tags=["solution"]

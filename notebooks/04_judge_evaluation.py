@@ -17,7 +17,7 @@
 # **What you will learn.** To evaluate a base and a trained policy in three stages, with intervals, and to say how much of the
 # gain is real.
 #
-# **Minutes:** 5 of computing; reading takes longer. **Prerequisites:** notebook 03 has trained an adapter in this run folder.
+# **Minutes:** 3 of computing; reading takes longer. **Prerequisites:** notebook 03 has trained an adapter in this run folder.
 #
 # > Research and education only, not for clinical use.
 #
@@ -58,8 +58,8 @@ FIGURES = run.folder / "figures"
 # a report: its best mark.) With few possible answers, luck alone brings it near 1. Raw responses and verdicts stay in the run folder, row by row.
 
 # %%
+trained = evaluate(run, "trained")  # first, so that a missing adapter shows at once
 base = evaluate(run, "base")
-trained = evaluate(run, "trained")
 extra = {"greedy answers that the judge could not score": f"base {base.unscored:.1%}, trained {trained.unscored:.1%}"}
 print(len(base.samples), "test questions;", extra)
 

@@ -17,7 +17,7 @@
 # **What you will learn.** To take a composite reward apart with controls, to tell "the reward went up" from "it got better", and to hold a
 # paper's claims against your own measurements.
 #
-# **Minutes:** 2 of computing; reading takes longer. **Prerequisites:** notebooks 03 and 04.
+# **Minutes:** 1 of computing; reading takes longer. **Prerequisites:** notebooks 03 and 04.
 #
 # > Research and education only, not for clinical use.
 #
@@ -182,7 +182,9 @@ for arm, of_arm in curves.items():
     paid, true = (np.mean([rise(curve, name) for curve in of_arm]) for name in ("reward", "probe/true_accuracy"))
     past[arm] = paid - true
 assert my_arm == max(past, key=past.get), "another arm is paid more beyond the truth: compare the means over the seeds"
-print("right:", {arm: f"{value:+.3f}" for arm, value in past.items()})
+print("right; below 0 the truth rose more than what was paid")
+for arm in sorted(past, key=past.get, reverse=True):
+    print(f"{arm:21} {past[arm]:+.3f}")
 
 # %% [markdown] tags=["solution"]
 # Is that hacking? *Format only* pays 1 for every tidy answer, true or false (section 2): the policy does what this reward asks for, so nothing is

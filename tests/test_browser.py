@@ -152,6 +152,7 @@ def test_every_notebook_opens_beside_its_script(lab, page):
     """Scripts older than their notebooks, as after `make publish`: jupytext opens them only where both hold the same cells."""
     folder, url = lab
     shutil.copytree(ROOT / "notebooks", folder / "notebooks")
+    shutil.copytree(ROOT / "figures", folder / "figures", dirs_exist_ok=True)
     shutil.copy(ROOT / "pyproject.toml", folder)
     for script in (folder / "notebooks").glob("*.py"):
         os.utime(script, (0, 0))
@@ -172,6 +173,7 @@ def test_all_cells_run(lab, page, short_run, path):
     """As a person does it, with the menu, in a run folder where the training is done; notebook 02 has a widget to type into."""
     (folder, url), opened = lab, f"opened/{path.name}"
     (folder / "opened").mkdir(exist_ok=True)
+    shutil.copytree(ROOT / "figures", folder / "figures", dirs_exist_ok=True)
     chosen = {"run_dir": ("../runs/tiny-cpu", short_run), "settings": ("", SHORT)}
     for suffix, quote in ((".py", '"'), (".ipynb", '\\"')):
         text = path.with_suffix(suffix).read_text().replace("seed: int = 0", "seed: int = 4")

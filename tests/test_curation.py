@@ -1096,6 +1096,7 @@ ODD_ROWS = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.slow
 # Shrinking would take minutes; the rows that failed are few and are shown.
 @settings(
     max_examples=8,

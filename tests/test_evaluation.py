@@ -19,6 +19,7 @@ from medix_lite.statistics import bootstrap, paired_difference
 from medix_lite.tiny_world.questions import make_samples
 
 
+@pytest.mark.slow
 def test_bootstrap_covers_the_mean_about_as_often_as_it_says():
     rng = np.random.default_rng(0)
     hits = 0

@@ -101,6 +101,7 @@ def test_killed_at_random_moments_an_evaluation_ends_with_the_same_rows_and_scor
     assert scores["accuracy"]["n"] == 320
 
 
+@pytest.mark.slow
 def test_responses_torn_at_any_byte_are_completed_to_the_same_file(tmp_path, monkeypatch):
     """The policy answers each batch once for each seed; the same batch with the same seed need not be computed again."""
     policy, answers = load_policy(), {}
@@ -278,6 +279,7 @@ def elsewhere():
 TEXTS = (b"SECRET", b"influenza", b"flu", b"id-0")
 
 
+@pytest.mark.slow
 def test_of_texts_that_may_not_leave_no_byte_is_sent(tmp_path, elsewhere):
     """Each command may ask the server which models it has, in a request without a body; nothing else reaches it."""
     judge = ["--judge", f"openai:m@{elsewhere.url}"]

@@ -158,6 +158,7 @@ def test_children_are_rare_where_a_policy_learns():
     assert share["test"] > 0.08
 
 
+@pytest.mark.slow
 def test_splits_by_combination_and_by_wording():
     wordings = {split: [s for s, _ in generate(5000, split, 0, pictures=False)] for split in ("warmup", "train", "probe", "test")}
     for split, samples in wordings.items():

@@ -280,6 +280,7 @@ def test_reward_never_reads_the_facts(embedder: Any) -> None:
     assert without == score_responses([with_facts] * 2, texts, RULES, embedder)
 
 
+@pytest.mark.slow
 def test_robust_threshold_is_calibrated_and_keeps_what_is_safe() -> None:
     script = REPOSITORY / "tests" / "benchmarks" / "minimal_pairs.py"
     done = subprocess.run([sys.executable, str(script), "--calibrate"], capture_output=True, text=True, check=True)
