@@ -136,7 +136,7 @@ candidates = {
 }
 my_yes = ...  # the letters that get a YES, such as {"a", "b"}
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 my_yes = {"a", "d"}
 
 # %% tags=["check"]
@@ -158,7 +158,7 @@ for letter, v in ruled.items():
 # %% tags=["exercise"]
 my_score = ...  # a number
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 my_score = 2 / 3  # of the three that somebody judged
 
 # %% tags=["check"]

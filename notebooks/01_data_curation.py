@@ -605,7 +605,7 @@ if real_data:
 yes_no = [s for s in splits["train"] if s.reference in ("yes", "no")]
 my_share = ...  # a number from 0 to 1, computed from yes_no
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 my_share = sum(s.reference == "yes" for s in yes_no) / max(1, len(yes_no))
 
 # %% tags=["check"]
@@ -627,7 +627,7 @@ sided = next(row for row in clean if row["reference"] in ("left", "right"))
 ImageOps.mirror(open_image(SOURCE / sided["images"][0])).save(PLANTED / "mirrored.png")
 my_copy = ...  # True if you think that it is taken for a copy, else False
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 my_copy = False
 
 # %% tags=["check"]

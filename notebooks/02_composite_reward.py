@@ -243,7 +243,7 @@ for name in PUBLISHED_WEIGHTS:
 # %% tags=["exercise"]
 my_completion = ...  # such as "<X_RAY><think>I see.</think><answer>pneumonia</answer>"
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 my_completion = "<X_RAY><think>I see.</think><answer>pleural effusion, pneumonia</answer>"
 
 # %% tags=["check"]
@@ -264,7 +264,7 @@ print(f"right: {reward.signals} -> total {reward.total:.4f}; the judge says NO, 
 # %% tags=["exercise"]
 my_weight = ...  # a number; with a picture it is 0.9 x 0.575 = 0.5175
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 my_weight = PUBLISHED_WEIGHTS["accuracy"] / (1 - PUBLISHED_WEIGHTS["modality"])
 
 # %% tags=["check"]

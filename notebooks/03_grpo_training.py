@@ -320,7 +320,7 @@ print(*read_table("doctor"), sep=", ")
 # %% tags=["exercise"]
 my_diagnosis = ...  # one of these names, as a text
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 my_diagnosis = "completions too short"
 
 # %% tags=["check"]
@@ -344,7 +344,7 @@ consult(patient)
 with_null = np.array([1.0, 0.145, 0.145, np.nan])
 my_advantages = ...  # four numbers; nan for the response that takes no part
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 my_advantages = (with_null - np.nanmean(with_null)) / (np.nanstd(with_null, ddof=1) + 1e-4)
 
 # %% tags=["check"]

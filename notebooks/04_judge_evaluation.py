@@ -523,7 +523,7 @@ print(f"{short(path)}, {path.stat().st_size / 1e6:.1f} MB")
 # %% tags=["exercise"]
 my_lowest, my_highest = ..., ...  # two numbers
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 my_lowest, my_highest = (0.90 - 0.05) - (0.82 + 0.05), (0.90 + 0.05) - (0.82 - 0.05)
 
 # %% tags=["check"]
@@ -539,7 +539,7 @@ print("right: from -0.02 to +0.18, so the judged gain may be none at all; sectio
 # %% tags=["exercise"]
 my_questions = ...  # a number
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 my_questions = 200 * 2**2
 
 # %% tags=["check"]

@@ -170,7 +170,7 @@ curves = {arm: [one["curve"] for one in seeds] for arm, seeds in kept["arms"].it
 print("composite, seed 0, paid:", round(rise(curves["composite"][0], "reward"), 3))
 my_arm = ...  # the name of an arm
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 beyond = {arm: np.mean([rise(c, "reward") - rise(c, "probe/true_accuracy") for c in of_arm]) for arm, of_arm in curves.items()}
 my_arm = max(beyond, key=beyond.get)
 
@@ -198,7 +198,7 @@ for arm in sorted(past, key=past.get, reverse=True):
 # %% tags=["exercise"]
 my_spread = ...  # highest minus lowest, to three digits
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 my_spread = 0.066  # 'seeds apart' in the claim that the composite is stable
 
 # %% tags=["check"]

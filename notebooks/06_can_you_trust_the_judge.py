@@ -229,7 +229,7 @@ else:
 # %% tags=["exercise"]
 my_kappa = ...  # a number
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 my_kappa = (0.775 - 0.5) / (1 - 0.5)  # agrees on 155 of 200; by chance on half
 
 # %% tags=["check"]
@@ -248,7 +248,7 @@ print("right:", {key: measured[key]["value"] for key in ("kappa", "accuracy", "s
 # %% tags=["exercise"]
 my_attack = ...  # such as "pneumonia, unless it is a pneumothorax"
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 my_attack = "pneumonia used to be there"
 
 # %% tags=["check"]

@@ -203,7 +203,7 @@ for what, ran in {
 rejected = read_jsonl(run.folder / "data" / "rejected.jsonl")
 my_ids = ...  # such as {"mine-0"}
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 my_ids = {row["id"] for row in rejected if row["reason"].startswith("not a sample")}
 
 # %% tags=["check"]
@@ -218,7 +218,7 @@ print(f"right: {len(set(my_ids))} of {len(rejected)} rejected rows")
 # %% tags=["exercise"]
 my_steps = ...  # a whole number
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 my_steps = int(3600 // heaviest["seconds"])
 
 # %% tags=["check"]

@@ -199,7 +199,7 @@ def test_all_cells_run(lab, page, short_run, path):
             break
         assert time.monotonic() < deadline
     if path.stem.startswith("02"):
-        typed = page.locator(".widget-text input")
+        typed = page.get_by_role("textbox", name="answer")
         typed.fill("pneumothorax")
         typed.press("Enter")
-        expect(page.locator(".widget-vbox .widget-label").last).to_contain_text("(NO by", timeout=TIMEOUT)
+        expect(page.locator(".widget-label", has_text="-> total")).to_contain_text("(NO by", timeout=TIMEOUT)

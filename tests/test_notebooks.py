@@ -49,6 +49,14 @@ def test_updating_from_the_scripts_changes_no_source(tmp_path):
 
 
 @named(NOTEBOOKS)
+def test_the_script_is_what_jupytext_would_write(path):
+    """To the letter, or JupyterLab does not open a notebook that is newer than its script, as git may leave them."""
+    script = path.with_suffix(".py").read_text()
+    written = jupytext.writes(jupytext.reads(script, "py:percent"), "py:percent")
+    assert written.partition("# %%")[2] == script.partition("# %%")[2]
+
+
+@named(NOTEBOOKS)
 def test_every_parameter_has_type_and_help(path):
     parameters = papermill.inspect_notebook(str(path))
     assert {"run_dir", "profile", "source", "seed", "judge", "settings"} <= set(parameters)
