@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -187,8 +188,13 @@ def test_all_cells_run(lab, page, short_run, path):
 
     page.goto(f"{url}/lab/tree/{opened}")
     page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()
-    page.get_by_role("menuitem", name="Run", exact=True).click()
-    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+    prompts = page.locator(".jp-NotebookPanel:visible .jp-InputPrompt").filter(has_text=re.compile(r"\[(\*|\d+)\]:"))
+    for _ in range(10):  # a kernel that is not connected yet drops what it is given
+        page.get_by_role("menuitem", name="Run", exact=True).click()
+        page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+        page.wait_for_timeout(3000)
+        if prompts.count():
+            break
     deadline = time.monotonic() + 600
     while True:
         page.wait_for_timeout(2000)
