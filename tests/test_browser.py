@@ -50,6 +50,7 @@ def chromium():
 def lab(chromium, tmp_path_factory):
     """A JupyterLab server that reads nothing of the user's: its folder and its address."""
     home, folder = tmp_path_factory.mktemp("jupyter"), tmp_path_factory.mktemp("lab")
+    shutil.copytree(ROOT / "figures", folder / "figures")  # which the notebooks show
     places = {f"JUPYTER_{name}_DIR": str(home / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")}
     settings = home / "config/lab/user-settings/@jupyterlab/apputils-extension/notification.jupyterlab-settings"
     settings.parent.mkdir(parents=True)
@@ -153,7 +154,6 @@ def test_every_notebook_opens_beside_its_script(lab, page):
     """Scripts older than their notebooks, as after `make publish`: jupytext opens them only where both hold the same cells."""
     folder, url = lab
     shutil.copytree(ROOT / "notebooks", folder / "notebooks")
-    shutil.copytree(ROOT / "figures", folder / "figures", dirs_exist_ok=True)
     shutil.copy(ROOT / "pyproject.toml", folder)
     for script in (folder / "notebooks").glob("*.py"):
         os.utime(script, (0, 0))
@@ -174,7 +174,6 @@ def test_all_cells_run(lab, page, short_run, path):
     """As a person does it, with the menu, in a run folder where the training is done; notebook 02 has a widget to type into."""
     (folder, url), opened = lab, f"opened/{path.name}"
     (folder / "opened").mkdir(exist_ok=True)
-    shutil.copytree(ROOT / "figures", folder / "figures", dirs_exist_ok=True)
     chosen = {"run_dir": ("../runs/tiny-cpu", short_run), "settings": ("", SHORT)}
     for suffix, quote in ((".py", '"'), (".ipynb", '\\"')):
         text = path.with_suffix(suffix).read_text().replace("seed: int = 0", "seed: int = 4")

@@ -2,6 +2,7 @@
 
 import ast
 import graphlib
+import importlib.util
 import io
 import os
 import re
@@ -98,16 +99,11 @@ def test_doctests():
 def imports_of(path):
     """The library's modules that a module imports, inside functions too, but not for its types alone."""
     tree, package = ast.parse(path.read_text()), module_of(path.parent / "__init__.py")
-    types = {
-        id(node)
-        for block in ast.walk(tree)
-        if isinstance(block, ast.If)
-        for node in block.body
-        if "TYPE_CHECKING" in ast.unparse(block.test)
-    }
+    guards = [node for node in ast.walk(tree) if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
+    for_types = [id(node) for guard in guards for node in guard.body]
     for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.level and id(node) not in types:
-            base = ".".join([*package.split(".")[: len(package.split(".")) - node.level + 1], *filter(None, [node.module])])
+        if isinstance(node, ast.ImportFrom) and node.level and id(node) not in for_types:
+            base = importlib.util.resolve_name("." * node.level + (node.module or ""), package)
             yield from (f"{base}.{alias.name}" if f"{base}.{alias.name}" in MODULES else base for alias in node.names)
 
 

@@ -97,7 +97,7 @@ def hold_against_reference(folder: Path) -> list[str]:
     if not outside:
         return [f"within the ranges of {len(reference['runs'])} reference runs"]
     lines = [f"{name} {values[name]} lies outside of {low} to {high}" for name, (low, high) in outside.items()]
-    known = {name: machine[name] for name in reference["machine"]}
+    known = {name: value for name, value in _flat(machine).items() if name in _flat(reference["machine"])}
     seeds = f"seed {choices['seed']} (there {', '.join(str(run['seed']) for run in reference['runs'])})"
     return [
         *lines,
