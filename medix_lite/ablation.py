@@ -31,12 +31,22 @@ from .tiny_world.oracle import CONTRADICTS, check_reasoning
 
 
 def exact_judge(sample: Sample, answer: str, template_id: str) -> Verdict:
-    """YES for the very words of an accepted reference, else NO: the reward of tasks with one right string."""
+    """YES for the very words of an accepted reference, else NO: the reward of tasks with one right string.
+
+    >>> asked = Sample(id="a", question="What is seen?", reference="pleural effusion")
+    >>> [exact_judge(asked, answer, "reward").verdict for answer in ("Pleural effusion.", "fluid around the lung")]
+    ['YES', 'NO']
+    """
     return rule_verdict(sample, decide_exact(sample, answer) or "NO", "exact", template_id)
 
 
 def mentions_judge(sample: Sample, answer: str, template_id: str) -> Verdict:
-    """YES where a reference is mentioned anywhere, whatever is said beside it: a judge that invites lists."""
+    """YES where a reference is mentioned anywhere, whatever is said beside it: a judge that invites lists.
+
+    >>> asked = Sample(id="a", question="What is seen?", reference="pleural effusion")
+    >>> mentions_judge(asked, "pneumonia or pleural effusion or fracture", "reward").verdict
+    'YES'
+    """
     text, *references = (" ".join(["", *re.findall(r"\w+", normalise(t)), ""]) for t in (answer, *sample.accepted()))
     return rule_verdict(sample, "YES" if any(reference in text for reference in references) else "NO", "lexicon", template_id)
 
@@ -46,13 +56,22 @@ WEAK: dict[str, Callable[[Sample, str, str], Verdict]] = {"exact": exact_judge, 
 
 
 def draw_lots(seed: int, prompts: Any, completions: list[Any], trainer_state: Any = None, **_: Any) -> list[float]:
-    """A reward for each completion that hangs on seed and step only, so that a resumed run draws the same."""
+    """A reward for each completion that hangs on seed and step only, so that a resumed run draws the same.
+
+    >>> draw_lots(0, [], ["right", "wrong"]) == draw_lots(0, [], ["wrong", "right"])  # whatever is answered
+    True
+    """
     rng = np.random.default_rng([seed, trainer_state.global_step if trainer_state else 0])
     return [float(value) for value in rng.random(len(completions))]
 
 
 def reword(sample: Sample) -> Sample:
-    """The question with its reference in other words for the same, drawn by its id: free text, as several people would write it."""
+    """The question with its reference in other words for the same, drawn by its id: free text, as several people would write it.
+
+    >>> asked = Sample(id="b", question="What is seen?", reference="pleural effusion on the left")
+    >>> reword(asked).reference
+    'fluid around the lung on the left'
+    """
     named = [c for c in load_lexicon().values() if re.match(rf"{re.escape(c.policy[0])}\b", sample.reference)]
     if sample.options or not named:
         return sample
@@ -125,7 +144,14 @@ def measure_policy(run: Run, adapter: Path | None, out: Path) -> dict[str, Any]:
 
 
 def curve_of(rows: Iterable[dict[str, Any]], training: Training) -> list[dict[str, Any]]:
-    """Of each row of the metrics its step, reward and probe, and how many rollouts were drawn up to it, dropped ones included."""
+    """Of each row of the metrics its step, reward and probe, and how many rollouts were drawn up to it, dropped ones included.
+
+    >>> from medix_lite.profiles import load_profile
+    >>> training = load_profile("tiny-cpu").training
+    >>> curve = curve_of(({"step": step, "reward": 0.1 * step, "loss": 0.0} for step in range(3)), training)
+    >>> curve[2], curve[2]["rollouts"] == 2 * training.group_size * training.prompts_per_step
+    ({'step': 2, 'reward': 0.2, 'rollouts': 128}, True)
+    """
     kept, drawn = [], 0.0
     for row in rows:
         if row["step"] and (row["step"] - 1) % training.updates_per_batch == 0:
@@ -187,12 +213,22 @@ def run_arms(run: Run, arms: Arms, seeds: Iterable[int], report: Callable[[str],
 
 
 def mean_over_seeds(found: dict[str, Any], arm: str, name: str) -> Any:
-    """What was measured of an arm, a number for each question."""
+    """What was measured of an arm, a number for each question.
+
+    >>> found = {"arms": {"composite": [{"true": [1, 0]}, {"true": [1, 1]}]}}
+    >>> mean_over_seeds(found, "composite", "true").tolist()
+    [1.0, 0.5]
+    """
     return np.mean([np.array(one[name], float) for one in found["arms"][arm]], axis=0)
 
 
 def ahead_by(found: dict[str, Any], arm: str, other: str) -> dict[str, Any]:
-    """By how much an arm ends ahead of another in true accuracy, question by question, with its paired 95% interval and p-value."""
+    """By how much an arm ends ahead of another in true accuracy, question by question, with its paired 95% interval and p-value.
+
+    >>> arms = {"composite": [{"true": [1, 1, 1, 0]}], "random": [{"true": [0, 0, 1, 0]}]}
+    >>> ahead_by({"arms": arms, "groups": ["a", "b", "c", "d"]}, "composite", "random")["value"]
+    0.5
+    """
     return paired_difference(mean_over_seeds(found, arm, "true"), mean_over_seeds(found, other, "true"), found["groups"])
 
 
@@ -200,6 +236,11 @@ def compare_arms(found: dict[str, Any], reference: str = "composite") -> dict[st
     """A row for each arm: means over questions and seeds with 95% intervals, gain on the base, and what `reference` has more.
 
     Questions are resampled with all their seeds, and those of one picture, together.
+
+    >>> arms = {"composite": [{"true": [1, 1, 1, 0]}], "random": [{"true": [0, 0, 1, 0]}]}
+    >>> table = compare_arms({"arms": arms, "base": {"true": [0, 0, 0, 0]}, "groups": ["a", "b", "c", "d"]})
+    >>> {arm: row["true"]["value"] for arm, row in table.items()}, table["random"]["composite ahead by"]["value"]
+    ({'base': 0.0, 'composite': 0.75, 'random': 0.25}, 0.5)
     """
 
     def row(arm: str) -> dict[str, Any]:

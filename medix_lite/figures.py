@@ -26,7 +26,14 @@ PANELS = {"by_modality": "modality", "by_kind": "kind of question", "by_source":
 
 
 def save(figure: Figure, path: Path) -> Path:
-    """Lay a figure out, write it as PNG, without a date inside, and close it."""
+    """Lay a figure out, write it as PNG, without a date inside, and close it.
+
+    >>> import tempfile
+    >>> figure, _ = plt.subplots()
+    >>> path = save(figure, Path(tempfile.mkdtemp()) / "empty.png")
+    >>> data_url(path)[:32]
+    'data:image/png;base64,iVBORw0KGg'
+    """
     with write_aside(path) as aside:
         figure.tight_layout()
         figure.savefig(aside, format="png", dpi=110, bbox_inches="tight", metadata={"Software": None})

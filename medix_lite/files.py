@@ -34,6 +34,10 @@ def refuse_existing(out: Path | None) -> None:
 
     Raises:
         InputError: the file or folder is there already.
+
+    >>> refuse_existing(REPOSITORY)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    medix_lite.files.InputError: ... exists already; choose another, or delete it
     """
     if out and out.exists():
         raise InputError(f"{out} exists already; choose another, or delete it")
@@ -51,7 +55,13 @@ def file_name(name: str) -> str:
 
 @contextmanager
 def clear_errors(path: Path | str, doing: str = "write", advice: str = "; free space or choose another folder") -> Iterator[None]:
-    """Turn an operating-system error while writing (or reading) `path` (full disk, no permission) into an `InputError`."""
+    """Turn an operating-system error while writing (or reading) `path` (full disk, no permission) into an `InputError`.
+
+    >>> with clear_errors("scores.json"):
+    ...     raise OSError(28, "No space left on device")
+    Traceback (most recent call last):
+    medix_lite.files.InputError: cannot write scores.json: No space left on device; free space or choose another folder
+    """
     try:
         yield
     except OSError as error:
@@ -60,7 +70,16 @@ def clear_errors(path: Path | str, doing: str = "write", advice: str = "; free s
 
 @contextmanager
 def write_aside(path: Path | str) -> Iterator[Path]:
-    """A file to write first, which then becomes `path`: a reader sees the old file or the whole new one, never half."""
+    """A file to write first, which then becomes `path`: a reader sees the old file or the whole new one, never half.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "scores.txt"
+    >>> with write_aside(path) as aside:
+    ...     aside.write_text("all of it"), path.exists()
+    (9, False)
+    >>> path.read_text()
+    'all of it'
+    """
     path = Path(path)
     aside = path.with_name(f".{path.name}.{os.getpid()}.part")
     with clear_errors(path):
@@ -146,6 +165,13 @@ def append_jsonl(path: Path | str, rows: Iterable[dict[str, Any]]) -> None:
 
     Raises:
         InputError: the last line is no row, torn or whole, or the file cannot be written.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "rows.jsonl"
+    >>> write_text(path, '{"step": 1}\\n{"st')  # a writer was killed
+    >>> append_jsonl(path, [{"step": 2}])
+    >>> read_jsonl(path)
+    [{'step': 1}, {'step': 2}]
     """
     path = Path(path)
     with clear_errors(path):
@@ -212,6 +238,16 @@ def complete_jsonl(
 
     Raises:
         InputError: the file holds something else; nothing in it is written over.
+
+    >>> import tempfile
+    >>> path, made = Path(tempfile.mkdtemp()) / "rows.jsonl", []
+    >>> def make(places):
+    ...     made.extend(places)
+    ...     return [{"score": place} for place in places]
+    >>> for keys in (["a"], ["a", "b"]):
+    ...     rows = complete_jsonl(path, keys, make, "scores", "score")
+    >>> made, [row["score"] for row in rows]  # the first row stood there
+    ([0, 1], [0, 1])
     """
     found = read_jsonl(path, torn_last_line=True) if path.exists() else []
     rows: dict[Any, dict[str, Any]] = {row.get("input"): row for row in found}
@@ -235,6 +271,12 @@ def parse_row(line: bytes) -> dict[str, Any]:
 
     Raises:
         ValueError: the line is not JSON, or not an object.
+
+    >>> parse_row(b'{"score": 1}')
+    {'score': 1}
+    >>> parse_row(b'[1]')
+    Traceback (most recent call last):
+    ValueError: expected a JSON object, found list
     """
     try:
         row = _parse_json(line)
@@ -246,7 +288,11 @@ def parse_row(line: bytes) -> dict[str, Any]:
 
 
 def json_line(row: dict[str, Any]) -> str:
-    """One JSONL line. Lone surrogates, which UTF-8 cannot hold, are written as JSON escapes."""
+    """One JSONL line. Lone surrogates, which UTF-8 cannot hold, are written as JSON escapes.
+
+    >>> json_line({"answer": "Ödem"})
+    '{"answer": "Ödem"}\\n'
+    """
     return _encodable_json(row) + "\n"
 
 
@@ -278,6 +324,13 @@ def render(template: str, **values: Any) -> str:
 
 
 def sha256_of(path: Path | str) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal."""
+    """SHA-256 of a file's bytes, in hexadecimal.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "empty"
+    >>> path.touch()
+    >>> sha256_of(path)[:16]
+    'e3b0c44298fc1c14'
+    """
     with Path(path).open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()

@@ -13,11 +13,20 @@ FOLDER = DATA / "profiles"
 
 
 class Strict(BaseModel, extra="forbid"):
-    """Unknown fields are errors: a misspelt setting must not pass in silence."""
+    """Unknown fields are errors: a misspelt setting must not pass in silence.
+
+    >>> Evaluation(batchsize=8)  # doctest: +IGNORE_EXCEPTION_DETAIL
+    Traceback (most recent call last):
+    pydantic_core._pydantic_core.ValidationError: batchsize: Extra inputs are not permitted
+    """
 
 
 class ModelChoice(Strict):
-    """A model: `tiny:NAME`, a folder, or a Hub id with the commit that pins it."""
+    """A model: `tiny:NAME`, a folder, or a Hub id with the commit that pins it.
+
+    >>> load_profile("tiny-cpu").policy
+    ModelChoice(path='tiny:policy', revision=None, backend='transformers', dtype='float32', load_in_4bit=False)
+    """
 
     path: str
     revision: str | None = None
@@ -27,7 +36,12 @@ class ModelChoice(Strict):
 
 
 class DataSizes(Strict):
-    """How many samples of each split; a source with fewer gives what it has."""
+    """How many samples of each split; a source with fewer gives what it has.
+
+    >>> DataSizes(train=1000, probe=100, test=0)  # doctest: +IGNORE_EXCEPTION_DETAIL
+    Traceback (most recent call last):
+    pydantic_core._pydantic_core.ValidationError: test: Input should be greater than 0
+    """
 
     train: int = Field(gt=0)
     probe: int = Field(gt=0)
@@ -35,7 +49,12 @@ class DataSizes(Strict):
 
 
 class Training(Strict):
-    """Settings of the GRPO stage; rates are for LoRA."""
+    """Settings of the GRPO stage; rates are for LoRA.
+
+    >>> training = load_profile("tiny-cpu").training
+    >>> training.algorithm, training.group_size, training.beta
+    ('grpo', 8, 0.05)
+    """
 
     algorithm: str = Field("grpo", description="a preset of `data/grpo.yaml`, whose settings it brings along")
     steps: int = Field(gt=0)
@@ -80,14 +99,22 @@ class Training(Strict):
 
 
 class Evaluation(Strict):
-    """Settings of generation and scoring."""
+    """Settings of generation and scoring.
+
+    >>> Evaluation().copies
+    8
+    """
 
     batch_size: int = 64
     copies: int = Field(8, ge=1, description="sampled responses for each question, for pass@k")
 
 
 class Memory(Strict):
-    """Estimated gigabytes and where each part lives."""
+    """Estimated gigabytes and where each part lives.
+
+    >>> sorted(Memory.model_fields)
+    ['embedder', 'judge', 'policy', 'rollouts']
+    """
 
     policy: str
     rollouts: str
@@ -96,7 +123,12 @@ class Memory(Strict):
 
 
 class Profile(Strict):
-    """Everything that differs between a laptop and a GPU machine."""
+    """Everything that differs between a laptop and a GPU machine.
+
+    >>> profile = load_profile("tiny-cpu")
+    >>> profile.device, profile.judge, profile.reward
+    ('cpu', 'tiny', 'robust')
+    """
 
     name: str
     description: str
@@ -125,6 +157,9 @@ def parse_pairs(pairs: Iterable[str], what: str, example: str = "") -> dict[str,
 
     Raises:
         InputError: a pair has no `=`, or its value cannot be read.
+
+    >>> parse_pairs(["steps=3", "judge=rules", "settings=training.steps=3"], "parameter")
+    {'steps': 3, 'judge': 'rules', 'settings': 'training.steps=3'}
     """
     values = {}
     for pair in pairs:
@@ -198,7 +233,11 @@ def load_profile(name: str, overrides: dict[str, Any] | None = None) -> Profile:
 
 
 def choose_algorithm(training: dict[str, Any], named: str | None) -> dict[str, Any]:
-    """Settings of GRPO with those of an algorithm: another one than theirs goes before them, and what their own has set goes."""
+    """Settings of GRPO with those of an algorithm: another one than theirs goes before them, and what their own has set goes.
+
+    >>> choose_algorithm({"steps": 5, "beta": 0.1}, "dr_grpo")
+    {'steps': 5, 'beta': 0.0, 'loss_type': 'dr_grpo', 'scale_rewards': 'none'}
+    """
     presets, own = read_table("grpo")["algorithms"], training.get("algorithm", "grpo")
     if named in (None, own):
         return presets.get(own, {}) | training
@@ -206,18 +245,33 @@ def choose_algorithm(training: dict[str, Any], named: str | None) -> dict[str, A
 
 
 def change_training(profile: Profile, changes: dict[str, Any]) -> Profile:
-    """A profile with some settings of its training changed; `algorithm` among them brings its preset along."""
+    """A profile with some settings of its training changed; `algorithm` among them brings its preset along.
+
+    >>> change_training(load_profile("tiny-cpu"), {"algorithm": "dr_grpo", "steps": 5}).training.scale_rewards
+    'none'
+    """
     training = choose_algorithm(profile.training.model_dump(), changes.get("algorithm")) | changes
     return profile.model_copy(update={"training": Training.model_validate(training)})
 
 
 def processes_of(profile: Profile) -> Any:
-    """Accelerate's `PartialState`: which of how many processes this is, under torchrun or `accelerate launch`."""
+    """Accelerate's `PartialState`: which of how many processes this is, under torchrun or `accelerate launch`.
+
+    >>> processes_of(load_profile("tiny-cpu")).num_processes
+    1
+    """
     from accelerate import PartialState
 
     return PartialState(cpu=profile.device == "cpu")
 
 
 def save_profile(profile: Profile, path: Path) -> None:
-    """Write the resolved profile as YAML, every default spelt out."""
+    """Write the resolved profile as YAML, every default spelt out.
+
+    >>> import tempfile
+    >>> path, profile = Path(tempfile.mkdtemp()) / "profile.yaml", load_profile("tiny-cpu", {"training.steps": 40})
+    >>> save_profile(profile, path)
+    >>> load_profile(str(path)) == profile
+    True
+    """
     write_text(path, yaml.safe_dump(profile.model_dump(), sort_keys=False))

@@ -27,6 +27,9 @@ class Response:
         thinking: the reasoning, or None.
         answer: the final answer, or None if there is none after the reasoning has closed.
         problems: every deviation from the grammar, by name; empty means well formed.
+
+    >>> parse_response("<think>White base.</think> effusion", has_image=False)
+    Response(modality=None, thinking='White base.', answer=None, problems=['no answer'])
     """
 
     modality: str | None
@@ -81,7 +84,13 @@ def parse_response(text: str, *, has_image: bool = True, aliases: bool = False) 
 
 
 def format_question(sample: Sample) -> str:
-    """The question, and below it the options of a multiple-choice question with their labels."""
+    """The question, and below it the options of a multiple-choice question with their labels.
+
+    >>> print(format_question(Sample(id="a", question="What is seen?", reference="flu", options=["cold", "flu"])))
+    What is seen?
+    A. cold
+    B. flu
+    """
     options = [f"{label}. {text}" for label, text in zip(OPTION_LABELS, sample.options or [], strict=False)]
     return "\n".join([sample.question, *options])
 

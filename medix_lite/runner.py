@@ -23,6 +23,9 @@ def find_notebooks(wanted: Sequence[str] = ()) -> list[Path]:
 
     Raises:
         InputError: nothing has that number or name.
+
+    >>> [path.stem for path in find_notebooks(["03", "05_reward"])]
+    ['03_grpo_training', '05_reward_signals']
     """
     if not (everything := sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))):
         raise InputError(f"no notebooks in {NOTEBOOKS}; run from a clone of the repository")
@@ -37,6 +40,10 @@ def check_parameters(notebooks: Sequence[Path], parameters: dict[str, Any]) -> N
 
     Raises:
         InputError: a name is unknown.
+
+    >>> check_parameters(find_notebooks(["00"]), {"sed": 1})  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    medix_lite.files.InputError: unknown parameter 'sed'; the notebooks take ...
     """
     known = {name for path in notebooks for name in papermill.inspect_notebook(str(path))}
     for name in parameters:

@@ -63,6 +63,10 @@ def absolute_source(source: str) -> str:
 
     Raises:
         InputError: the source is unknown or its path is missing.
+
+    >>> absolute_source("phantoms"), absolute_source("folder:nowhere")
+    Traceback (most recent call last):
+    medix_lite.files.InputError: source 'folder:nowhere': nowhere is not a folder; give the folder that holds the data
     """
     name, rest = parse_spec(source)
     return f"{name}:{rest}" if rest else name
@@ -119,6 +123,8 @@ def prepare_device(profile: Profile) -> None:
 
     Raises:
         InputError: no CUDA device, a package of the GPU path is missing, or the profile is one for several machines.
+
+    >>> prepare_device(load_profile("tiny-cpu"))  # silent: a CPU is always there
     """
     if profile.device == "several machines":
         raise InputError(f"profile {profile.name!r} needs several GPUs and trains through EasyR1; see `medix-lite export-easyr1`")
@@ -164,7 +170,12 @@ def display(path: Path) -> str:
 
 
 def environment(profile: Profile, seed: int) -> dict[str, Any]:
-    """Versions, device, seed and commit: what a reader needs to know why two runs differ."""
+    """Versions, device, seed and commit: what a reader needs to know why two runs differ.
+
+    >>> found = environment(load_profile("tiny-cpu"), seed=0)
+    >>> sorted(found), "torch" in found["versions"]
+    (['commit', 'cores', 'device', 'platform', 'python', 'seed', 'versions'], True)
+    """
     versions = {}
     for package in PACKAGES:
         with suppress(PackageNotFoundError):

@@ -20,7 +20,11 @@ NUMBER_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "
 
 
 def known_modality(tag: str) -> str:
-    """The tag, if it is one of the sixteen; else a ValueError."""
+    """The tag, if it is one of the sixteen; else a ValueError.
+
+    >>> known_modality("CT_SCAN")
+    'CT_SCAN'
+    """
     if tag not in MODALITIES:
         raise ValueError(f"unknown modality {tag!r}; use one of {', '.join(MODALITIES)}, or null for text only")
     return tag
@@ -87,6 +91,10 @@ def validated(model: type[Row], row: dict[str, Any], where: str) -> Row:
 
     Raises:
         InputError: a field is missing or wrong; `where` (file and line) is named.
+
+    >>> validated(Sample, {"id": "a", "question": "Seen?"}, "mine.jsonl, row 3")
+    Traceback (most recent call last):
+    medix_lite.files.InputError: mine.jsonl, row 3: field 'reference': Field required
     """
     try:
         return model.model_validate(row)
@@ -182,13 +190,21 @@ def open_image(file: Path | str | bytes, size: int | None = None, name: str = ""
 
 
 def picture_url(picture: Image.Image) -> str:
-    """A picture as a URL that holds it, without loss (PNG)."""
+    """A picture as a URL that holds it, without loss (PNG).
+
+    >>> picture_url(Image.new("RGB", (8, 8)))[:32]
+    'data:image/png;base64,iVBORw0KGg'
+    """
     picture.save(buffer := io.BytesIO(), "png")
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
 def content_id(*parts: str) -> str:
-    """A stable id: the first 16 hexadecimal digits of the SHA-256 of the parts."""
+    """A stable id: the first 16 hexadecimal digits of the SHA-256 of the parts.
+
+    >>> content_id("left lung", "yes") == content_id("left", "lung yes")  # parts stay apart
+    False
+    """
     return hashlib.sha256("\x1f".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
@@ -203,5 +219,10 @@ def kind_of(sample: Sample) -> str:
 
 
 def group_of(sample: Sample) -> str:
-    """What must stay together: the group, or else the first picture, or else the sample alone."""
+    """What must stay together: the group, or else the first picture, or else the sample alone.
+
+    >>> asked = {"id": "a", "question": "Seen?", "reference": "flu"}
+    >>> [group_of(Sample(**asked | more)) for more in ({}, {"images": ["b.png"]}, {"images": ["b.png"], "group": "patient 7"})]
+    ['a', 'b.png', 'patient 7']
+    """
     return sample.group or (sample.images[0] if sample.images else sample.id)

@@ -12,7 +12,11 @@ PROBED = "probe/true_accuracy"  # column of `metrics.jsonl`
 
 
 def points(rows: Iterable[dict[str, Any]], x: str, y: str) -> NDArray[np.float64]:
-    """Columns `x` and `y` of the rows of metrics that have a `y`, shape (n, 2)."""
+    """Columns `x` and `y` of the rows of metrics that have a `y`, shape (n, 2).
+
+    >>> points([{"step": 0}, {"step": 1, "reward": 0.5}], "step", "reward").tolist()
+    [[1.0, 0.5]]
+    """
     return np.array([(row[x], row[y]) for row in rows if row.get(y) is not None], dtype=float).reshape(-1, 2)
 
 
@@ -57,6 +61,9 @@ def gap(values: ArrayLike, inside: ArrayLike, clusters: list[str] | None = None,
 
     Returns:
         as `bootstrap`, n being the group's; all None where one side is empty.
+
+    >>> gap([1, 1, 0, 0], [True, True, False, False])
+    {'value': 1.0, 'ci95': [1.0, 1.0], 'n': 2}
     """
     numbers, within = np.asarray(values, dtype=float), np.asarray(inside, dtype=bool)
     keep = ~np.isnan(numbers)
@@ -75,7 +82,11 @@ def gap(values: ArrayLike, inside: ArrayLike, clusters: list[str] | None = None,
 
 
 def cohens_kappa(first: list[str], second: list[str]) -> float | None:
-    """Cohen's kappa of two raters' choices, in order; None where both always choose the same one."""
+    """Cohen's kappa of two raters' choices, in order; None where both always choose the same one.
+
+    >>> cohens_kappa(["left", "left", "tie", "tie"], ["left", "left", "tie", "left"]), cohens_kappa(["tie"], ["tie"])
+    (0.5, None)
+    """
     from sklearn.metrics import cohen_kappa_score
 
     return round(float(cohen_kappa_score(first, second)), 4) if len({*first, *second}) > 1 else None

@@ -12,7 +12,11 @@ LENGTH, MASS = "length", "mass"
 
 
 class Unit(NamedTuple):
-    """A unit with its dimension and its size in that dimension's base unit (mm, mg)."""
+    """A unit with its dimension and its size in that dimension's base unit (mm, mg).
+
+    >>> UNITS["cm"]
+    Unit(dimension='length', size=Decimal('10'))
+    """
 
     dimension: str
     size: Decimal
@@ -42,6 +46,9 @@ class Quantity(NamedTuple):
         value: in the base unit of its dimension (mm, mg), or as printed.
         dimension: "length", "mass", another unit's own word, or "" where no unit is printed.
         step: the weight of the last printed digit, in the same unit: 5.0 cm has step 1 mm.
+
+    >>> read_quantity("5.0 cm")
+    Quantity(value=Decimal('50.0'), dimension='length', step=Decimal('1.0'))
     """
 
     value: Decimal
@@ -73,19 +80,31 @@ def normalise(text: str) -> str:
 
 
 def is_negated(text: str) -> bool:
-    """Whether normalised text denies something or calls it normal ("no effusion", "normal"; not "not normal")."""
+    """Whether normalised text denies something or calls it normal ("no effusion", "normal"; not "not normal").
+
+    >>> [is_negated(text) for text in ("no effusion", "normal", "not normal", "effusion")]
+    [True, True, False, False]
+    """
     text = _UNREMARKABLE.sub(lambda found: "abnormal" if found["denied"] else "no abnormality", text)
     return bool(_NEGATION.search(text))
 
 
 def sides(text: str) -> frozenset[str]:
-    """Sides that normalised text names; "both" and "bilateral" name two."""
+    """Sides that normalised text names; "both" and "bilateral" name two.
+
+    >>> sorted(sides("bilateral effusion")), sorted(sides("effusion on the left"))
+    (['left', 'right'], ['left'])
+    """
     found = frozenset(_SIDE.findall(text))
     return frozenset({"left", "right"}) if found - {"left", "right"} else found
 
 
 def find_unit(word: str) -> Unit | None:
-    """The unit of length or mass that a normalised word names, or None."""
+    """The unit of length or mass that a normalised word names, or None.
+
+    >>> find_unit("millimetres"), find_unit("cells")
+    (Unit(dimension='length', size=Decimal('1')), None)
+    """
     return UNITS.get(word) or UNITS.get(word.removesuffix("s"))
 
 
@@ -97,19 +116,31 @@ def _quantity(number: str, unit: str | None) -> Quantity:
 
 
 def read_quantity(text: str) -> Quantity | None:
-    """The quantity that is the whole of a normalised text, or None: "about 5 mm", "three", ".5", but not "5-10 mm"."""
+    """The quantity that is the whole of a normalised text, or None: "about 5 mm", "three", ".5", but not "5-10 mm".
+
+    >>> read_quantity("about 5 mm") == read_quantity("5 millimetres"), read_quantity("5-10 mm")
+    (True, None)
+    """
     found = _QUANTITY.fullmatch(text)
     return _quantity(found["number"], found["unit"]) if found else None
 
 
 def quantities(text: str) -> frozenset[tuple[Decimal, str]]:
-    """Every number in a normalised text as (value in base unit, dimension), "" where no known unit follows."""
+    """Every number in a normalised text as (value in base unit, dimension), "" where no known unit follows.
+
+    >>> sorted(quantities("three cysts, the largest of 2 cm"))
+    [(Decimal('3'), ''), (Decimal('20'), 'length')]
+    """
     found = (_quantity(match["number"], match["unit"]) for match in _MENTION.finditer(text))
     return frozenset((q.value, q.dimension if q.dimension in (LENGTH, MASS) else "") for q in found)
 
 
 def each_quantity(text: str) -> list[str]:
-    """Every number in a normalised text with the word after it; neither the pronoun "one" nor a decade ("1990s")."""
+    """Every number in a normalised text with the word after it; neither the pronoun "one" nor a decade ("1990s").
+
+    >>> each_quantity("the one of 2 cm, seen in the 1990s")
+    ['2 cm']
+    """
     return [found[0] for found in _MENTION.finditer(text) if found["number"] != "one" and found["unit"] != "s"]
 
 
@@ -129,7 +160,11 @@ def plain_units(text: str) -> str:
 
 
 def strip_lead(text: str) -> str:
-    """Normalised text without "the answer is", "option", "there is" in front."""
+    """Normalised text without "the answer is", "option", "there is" in front.
+
+    >>> strip_lead("the answer is there is effusion")
+    'effusion'
+    """
     while found := _LEAD.match(text):
         text = text[found.end() :]
     return text

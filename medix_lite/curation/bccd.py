@@ -20,6 +20,10 @@ def read_bccd(path: Path) -> Iterator[Row]:
 
     Raises:
         InputError: an official list is missing.
+
+    >>> list(read_bccd(Path("nowhere")))  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    medix_lite.files.InputError: cannot read the list nowhere/ImageSets/Main/train.txt: FileNotFoundError...
     """
     root = path / "BCCD" if (path / "BCCD").is_dir() else path
     for split, listed in LISTS.items():
@@ -48,6 +52,13 @@ def count_boxes(path: Path) -> Counter[str]:
 
     Raises:
         InputError: the file is missing, is not XML, or declares a DTD or entities (refused: they can be bombs).
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "smear.xml"
+    >>> box = "<object><name>{}</name><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>{}</xmax><ymax>9</ymax></bndbox></object>"
+    >>> _ = path.write_text(f"<annotation>{box.format('RBC', 9)}{box.format('WBC', 9)}{box.format('RBC', 1)}</annotation>")
+    >>> dict(count_boxes(path))  # the last one has no area
+    {'RBC': 1, 'WBC': 1}
     """
     with as_input_error(f"annotation {path}"):
         text = path.read_text(encoding="utf-8")
@@ -62,7 +73,11 @@ def count_boxes(path: Path) -> Counter[str]:
 
 
 def smear_questions(white: int, platelets: int) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Topic and fields of each question that these counts of boxes can answer; the words are in `data/bccd.yaml`."""
+    """Topic and fields of each question that these counts of boxes can answer; the words are in `data/bccd.yaml`.
+
+    >>> {topic: asked["reference"] for topic, asked in smear_questions(white=3, platelets=0)}
+    {'platelets': 'no', 'white-count': '3', 'kinds': 'red and white blood cells', 'most': 'white blood cells'}
+    """
     most = None if white == platelets else "white" if white > platelets else "platelets"
     answers = {"platelets": "yes" if platelets else "no", "white-count": white, "platelet-count": platelets or None}
     answers |= {"kinds": "three" if platelets else "two", "most": most}

@@ -28,6 +28,13 @@ def examine(numbered: tuple[int, str, Row], index: TextIndex, how: Looking) -> d
         numbered: number of the source (or `BENCHMARK`), its name with its path, and the row.
         index: the benchmarks' questions.
         how: how pictures are looked at.
+
+    >>> from pathlib import Path
+    >>> from medix_lite.curation.rows import Row
+    >>> asked = "What is it?", "This meningioma: what is it?"
+    >>> rows = [Row("a", "train", {"question": question, "reference": "meningioma"}) for question in asked]
+    >>> [examine((0, "folder:mine", row), TextIndex([]), Looking(Path()))["reason"] is None for row in rows]
+    [True, False]
     """
     number, spec, row = numbered
     name = spec.partition(":")[0]
@@ -52,6 +59,11 @@ def check_row(row: Row, source: str, images: list[str], modality: str | None = N
 
     Raises:
         InputError: it cannot be used; the message is the reason that stands in `rejected.jsonl`.
+
+    >>> from medix_lite.curation.rows import Row
+    >>> check_row(Row("a", "train", {"question": "Seen?", "reference": "flu", "modality": "CT"}), "mine", [])  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    medix_lite.files.InputError: not a sample: field 'modality': unknown modality 'CT'; use one of ...
     """
     if row.problem:
         raise InputError(row.problem)
@@ -107,7 +119,11 @@ def _answer_in_question(sample: Sample) -> str | None:
 
 
 def other_language(text: str) -> str | None:
-    """The language of a text (ISO 639-1) if it is surely not English, else None."""
+    """The language of a text (ISO 639-1) if it is surely not English, else None.
+
+    >>> other_language("Was ist auf diesem Bild der Lunge zu sehen, und wo?")
+    'de'
+    """
     if len(text.split()) < LANGUAGE_WORDS and text.isascii():
         return None
     language, probability = _identifier().classify(text)

@@ -19,7 +19,11 @@ MAX_BYTES = 1 << 30  # of decoded pixels, all frames
 
 
 def is_dicom(content: bytes) -> bool:
-    """Whether the bytes carry DICOM's mark after the 128-byte preamble."""
+    """Whether the bytes carry DICOM's mark after the 128-byte preamble.
+
+    >>> is_dicom(bytes(128) + b"DICM"), is_dicom(b"\\x89PNG")
+    (True, False)
+    """
     return content[128:132] == b"DICM"
 
 

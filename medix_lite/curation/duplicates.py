@@ -79,12 +79,22 @@ def fingerprint_of(sample: Sample) -> dict[str, Any]:
 
 
 def words_joined(text: str) -> str:
-    """A text in normal form, as one string."""
+    """A text in normal form, as one string.
+
+    >>> words_joined("Is fluid seen, on the LEFT?")
+    'is fluid seen on the left'
+    """
     return " ".join(words_of(text))
 
 
 def mix(*keys: Keys) -> Keys:
-    """One key from several, row by row; 0 only where the first is 0."""
+    """One key from several, row by row; 0 only where the first is 0.
+
+    >>> asked, pictures = np.array([7, 7, 0], np.uint64), np.array([5, 6, 5], np.uint64)
+    >>> keys = mix(asked, pictures)
+    >>> bool(keys[0] == keys[1]), int(keys[2])
+    (False, 0)
+    """
     mixed = np.zeros_like(keys[0])
     for key in keys:
         mixed = (mixed ^ key) * np.uint64(0x9E3779B97F4A7C15)
@@ -93,7 +103,11 @@ def mix(*keys: Keys) -> Keys:
 
 
 def first_with_same(keys: Keys, order: NDArray[np.int64]) -> NDArray[np.int64]:
-    """For each row the row that comes first in `order` with the same key; a row with key 0 has itself."""
+    """For each row the row that comes first in `order` with the same key; a row with key 0 has itself.
+
+    >>> first_with_same(np.array([5, 0, 5, 0], np.uint64), np.arange(4)).tolist()
+    [0, 1, 0, 3]
+    """
     first = np.arange(len(keys))
     rows = order[keys[order] != 0]
     _, start, inverse = np.unique(keys[rows], return_index=True, return_inverse=True)
@@ -102,7 +116,13 @@ def first_with_same(keys: Keys, order: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def reworded(bucket: Keys, signatures: NDArray[np.uint32]) -> NDArray[np.int64]:
-    """Pairs of rows, shape (pairs, 2), of one bucket whose words agree; bucket 0 takes no part."""
+    """Pairs of rows, shape (pairs, 2), of one bucket whose words agree; bucket 0 takes no part.
+
+    >>> asked = "Is fluid seen on the left?", "On the left, is fluid seen?", "Which nerve is cut?"
+    >>> words = [fingerprint_of(Sample(id="a", question=question, reference="yes"))["words"] for question in asked]
+    >>> reworded(np.ones(3, np.uint64), np.stack([np.frombuffer(bytes.fromhex(row), "<u4") for row in words])).tolist()
+    [[0, 1]]
+    """
     found = []
     rows = np.flatnonzero(bucket)
     for start in range(0, PERMUTATIONS, PERMUTATIONS // BANDS):
@@ -116,12 +136,21 @@ def reworded(bucket: Keys, signatures: NDArray[np.uint32]) -> NDArray[np.int64]:
 
 
 def clusters(n: int, pairs: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Cluster number of each of `n` things, joined by pairs of shape (pairs, 2)."""
+    """Cluster number of each of `n` things, joined by pairs of shape (pairs, 2).
+
+    >>> clusters(4, np.array([[0, 2], [2, 3]])).tolist()
+    [0, 1, 0, 0]
+    """
     return connected_components(coo_matrix((np.ones(len(pairs), bool), pairs.T), shape=(n, n)), directed=False)[1]
 
 
 def components(n: int, links: Sequence[tuple[NDArray[np.int64], Keys]]) -> NDArray[np.int64]:
-    """Cluster number of each of `n` rows, joined where they share a key; each link is rows and their keys (0: none)."""
+    """Cluster number of each of `n` rows, joined where they share a key; each link is rows and their keys (0: none).
+
+    >>> pictures, patients = np.array([5, 5, 6], np.uint64), np.array([0, 9, 9], np.uint64)
+    >>> components(4, [(np.arange(3), pictures), (np.arange(3), patients)]).tolist()
+    [0, 0, 0, 1]
+    """
     pairs = [np.stack([rows, rows[first_with_same(keys, np.arange(len(keys)))]], axis=1) for rows, keys in links]
     return clusters(n, np.concatenate(pairs))
 
@@ -132,6 +161,10 @@ def contradictory(asked: Keys, answers: tuple[NDArray[np.int64], Keys]) -> NDArr
     Args:
         asked: a key for each row.
         answers: row numbers, and a key for each answer that the row accepts.
+
+    >>> asked, yes, no = np.array([7, 7, 8], np.uint64), 1, 2
+    >>> contradictory(asked, (np.arange(3), np.array([yes, no, yes], np.uint64))).tolist()
+    [True, True, False]
     """
     rows, keys = answers
     questions, askers = np.unique(asked, return_counts=True)

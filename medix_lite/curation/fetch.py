@@ -21,6 +21,10 @@ def fetch(name: str, out: Path, host: str = "https://github.com") -> Path:
 
     Raises:
         InputError: the name is unknown, `out` exists, the network fails three times, or the files are not the pinned ones.
+
+    >>> fetch("mimic", Path("unused"))  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    medix_lite.files.InputError: unknown data set 'mimic'; use one of ...
     """
     if name not in PINNED:
         raise InputError(f"unknown data set {name!r}; use one of {', '.join(PINNED)}")
@@ -45,7 +49,15 @@ def fetch(name: str, out: Path, host: str = "https://github.com") -> Path:
 
 
 def tree_hash(folder: Path) -> str:
-    """SHA-256 over the names and contents of all files below a folder, in order of their names."""
+    """SHA-256 over the names and contents of all files below a folder, in order of their names.
+
+    >>> import tempfile
+    >>> one, other = Path(tempfile.mkdtemp()), Path(tempfile.mkdtemp())
+    >>> for folder in (one, other):
+    ...     _ = (folder / "a.txt").write_text("flu")
+    >>> tree_hash(one) == tree_hash(other)
+    True
+    """
     digest = hashlib.sha256()
     for file in sorted(path for path in folder.rglob("*") if path.is_file()):
         digest.update(f"{file.relative_to(folder).as_posix()}\0{file.stat().st_size}\0".encode() + file.read_bytes())

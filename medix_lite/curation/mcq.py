@@ -34,7 +34,14 @@ class Choice(NamedTuple):
 
 
 def read_mcq(path: Path) -> Iterator[Row]:
-    """Every question of a file, or of all CSV, JSON and JSONL files below a folder, made open where that is sound."""
+    """Every question of a file, or of all CSV, JSON and JSONL files below a folder, made open where that is sound.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "exam.csv"
+    >>> _ = path.write_text("Which nerve is cut?,ulnar nerve,tibial nerve,A\\nWhich one is no nerve?,ulnar nerve,aorta,B\\n")
+    >>> [row.problem and row.problem.partition(":")[0] for row in read_mcq(path)]  # the second asks for nothing without its options
+    [None, 'not made open-ended']
+    """
     for name, choice in read_choices(path):
         if isinstance(choice, str):
             yield bad_row(name, "train", choice)
@@ -49,7 +56,14 @@ def read_mcq(path: Path) -> Iterator[Row]:
 
 
 def read_choices(path: Path) -> Iterator[tuple[str, Choice | dict[str, Any] | str]]:
-    """Id and content of every question: a Choice, the fields of a yes/no/maybe question, or why it cannot be read."""
+    """Id and content of every question: a Choice, the fields of a yes/no/maybe question, or why it cannot be read.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "exam.csv"
+    >>> _ = path.write_text("Which nerve is cut?,ulnar nerve,tibial nerve,A\\n")
+    >>> list(read_choices(path))
+    [('exam-1', Choice(question='Which nerve is cut?', options=['ulnar nerve', 'tibial nerve'], answer=0))]
+    """
     files = sorted(f for f in path.rglob("*") if f.suffix in (".csv", ".json", ".jsonl")) if path.is_dir() else [path]
     if not files:
         raise InputError(f"mcq:{path} holds no .csv, .json or .jsonl file")
@@ -104,7 +118,11 @@ def _checked(question: Any, options: list[Any], answer: int) -> Choice:
 
 
 def tidy(option: str) -> str:
-    """An option as an answer: without its final full stop."""
+    """An option as an answer: without its final full stop.
+
+    >>> tidy(" ulnar nerve. ")
+    'ulnar nerve'
+    """
     return option.strip().rstrip(".").strip()
 
 
@@ -138,6 +156,10 @@ def read_pubmedqa(path: Path) -> Iterator[Row]:
 
     Raises:
         InputError: one of the two files is missing or is not keyed by PubMed id.
+
+    >>> list(read_pubmedqa(Path("nowhere")))
+    Traceback (most recent call last):
+    medix_lite.files.InputError: cannot read nowhere/data/ori_pqal.json: No such file or directory
     """
     rows, truth = (read_json(path / "data" / name) for name in ("ori_pqal.json", "test_ground_truth.json"))
     if not isinstance(rows, dict) or not isinstance(truth, dict):
@@ -155,6 +177,14 @@ def abstract_question(row: dict[str, Any] | None, official: str | None) -> dict[
 
     Raises:
         KeyError, TypeError, ValueError: it lacks something, or its answer is not the official one.
+
+    >>> row = {"QUESTION": "Does it help?", "LABELS": ["RESULTS"], "CONTEXTS": ["It did."], "final_decision": "yes"}
+    >>> print(abstract_question(row, None)["question"])
+    Context: RESULTS: It did.
+    Question: Does it help? Answer yes, no or maybe.
+    >>> abstract_question(row, "no")
+    Traceback (most recent call last):
+    ValueError: final_decision is 'yes', the official test answer 'no'
     """
     if row is None:
         raise ValueError("a test id without a row in ori_pqal.json")

@@ -14,7 +14,15 @@ BATCH = 256  # rows that Parquet holds in memory
 
 @contextmanager
 def line_writer(path: Path) -> Iterator[Callable[[dict[str, Any]], Any]]:
-    """A function that adds a row to a JSONL file, which appears when it is whole."""
+    """A function that adds a row to a JSONL file, which appears when it is whole.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "rejected.jsonl"
+    >>> with line_writer(path) as write:
+    ...     _ = write({"id": "a", "reason": "no answer"})
+    >>> path.read_text()
+    '{"id": "a", "reason": "no answer"}\\n'
+    """
     with write_aside(path) as aside, aside.open("w", encoding="utf-8") as handle:
         yield lambda row: handle.write(json_line(row))
 
@@ -24,6 +32,13 @@ def split_writer(out: Path, split: str) -> Iterator[Callable[[Sample], None]]:
     """A function that adds a sample to `samples_SPLIT.jsonl` and, with the pictures inside, to `SPLIT.parquet`.
 
     The two files appear when they are whole.
+
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> with split_writer(folder, "test") as write:
+    ...     write(Sample(id="a", question="What is seen?", reference="flu"))
+    >>> sorted(path.name for path in folder.iterdir())
+    ['samples_test.jsonl', 'test.parquet']
     """
     from datasets import Features
     from pyarrow import Table

@@ -36,6 +36,15 @@ class Look(NamedTuple):
         pixels: hash of size and RGB pixels, 16 hexadecimal digits: the same in every lossless file format.
         hashes: perceptual hashes in hexadecimal, of the whole and of nine crops.
         modality: the tag of a DICOM file, else None.
+
+    >>> import tempfile
+    >>> from medix_lite.tiny_world.phantoms import draw
+    >>> folder, pixels = Path(tempfile.mkdtemp()), draw("X_RAY", None, None, 0)
+    >>> for name in ("a.png", "a.tiff"):
+    ...     Image.fromarray(pixels).save(folder / name)
+    >>> png, tiff = (look_at(str(folder / name), Looking(folder)) for name in ("a.png", "a.tiff"))
+    >>> png.pixels == tiff.pixels, len(png.hashes), png.modality
+    (True, 10, None)
     """
 
     path: str
@@ -65,6 +74,13 @@ def look_at(picture: str | bytes, how: Looking) -> Look:
 
     Raises:
         InputError: the file is missing, does not decode, is too small, too long for its width, or of one colour.
+
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> Image.new("RGB", (64, 64)).save(folder / "black.png")
+    >>> look_at(str(folder / "black.png"), Looking(folder))  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    medix_lite.files.InputError: ...
     """
     if isinstance(picture, bytes):
         return _look(picture, None, how)
@@ -125,6 +141,16 @@ def find_copies(pictures: list[tuple[str, bytes]]) -> NDArray[np.int64]:
 
     Args:
         pictures: path and perceptual hashes of each; those without hashes take no part.
+
+    >>> import tempfile
+    >>> from medix_lite.tiny_world.phantoms import draw
+    >>> folder, (one, other) = Path(tempfile.mkdtemp()), (Image.fromarray(draw("X_RAY", None, None, seed)) for seed in (0, 1))
+    >>> paths = [str(folder / name) for name in ("a.png", "a.jpg", "b.png")]
+    >>> for picture, path in zip((one, one, other), paths):
+    ...     picture.save(path)
+    >>> looks = [look_at(path, Looking(folder)) for path in paths]
+    >>> find_copies([(look.path, bytes.fromhex("".join(look.hashes))) for look in looks]).tolist()  # as JPEG it is a copy still
+    [[1, 0]]
     """
     import faiss
 

@@ -21,6 +21,9 @@ class Row(NamedTuple):
         fields: a Sample's fields but `id`, `source` and `images`, not yet checked.
         pictures: paths of picture files, or their bytes.
         problem: why the row could not even be read; None if it could.
+
+    >>> Row("a", "train", {"question": "Seen?", "reference": "flu"}).problem is None, bad_row("b", "train", "no question").problem
+    (True, 'no question')
     """
 
     id: str
@@ -37,7 +40,13 @@ def bad_row(name: str, split: str, problem: str) -> Row:
 
 @contextmanager
 def as_input_error(what: str) -> Iterator[None]:
-    """Turn what a malformed file makes its parser raise into an `InputError` that names it."""
+    """Turn what a malformed file makes its parser raise into an `InputError` that names it.
+
+    >>> with as_input_error("boxes.json"):
+    ...     {}["width"]
+    Traceback (most recent call last):
+    medix_lite.files.InputError: cannot read boxes.json: KeyError: 'width'
+    """
     try:
         yield
     except (OSError, ValueError, LookupError, TypeError, SyntaxError, AttributeError, RuntimeError, csv.Error, YAMLError) as error:

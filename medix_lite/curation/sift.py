@@ -62,7 +62,23 @@ class Sifted(NamedTuple):
 
 
 def load_table(rows: Iterable[dict[str, Any]]) -> Table:
-    """The table of examined rows (see `checks.examine`)."""
+    """The table of examined rows (see `checks.examine`).
+
+    >>> from pathlib import Path
+    >>> from medix_lite.curation.checks import examine
+    >>> from medix_lite.curation.leakage import TextIndex
+    >>> from medix_lite.curation.pictures import Looking
+    >>> from medix_lite.curation.rows import Row
+    >>> asked = {"a": "Which nerve is cut?", "b": "Which valve leaks?", "c": "WHICH NERVE IS CUT"}
+    >>> rows = [Row(name, "train", {"question": question, "reference": "it"}) for name, question in asked.items()]
+    >>> examined = [examine((0, "folder:mine", row), TextIndex([]), Looking(Path())) for row in rows]
+    >>> table = load_table(examined)
+    >>> table.ids, table.alive.tolist()
+    (['a', 'b', 'c'], [True, True, True])
+    >>> sifted = sift(table, {"train": 9}, seed=0)
+    >>> sifted.kept["train"], sifted.reasons
+    (2, {2: 'duplicate of a: the same pictures and words'})
+    """
     ids, about, hashes, minhashes, accepted, seen, leaks = [], [], [], bytearray(), [], [], []
     pictures: dict[str, tuple[int, str, bytes]] = {}
     for number, row in enumerate(rows):

@@ -27,6 +27,12 @@ def parse_spec(spec: str) -> tuple[str, str]:
 
     Raises:
         InputError: the source is unknown, its path is missing, or a Hub data set has no pinned commit.
+
+    >>> parse_spec("phantoms")
+    ('phantoms', '')
+    >>> parse_spec("hub:MBZUAI/medix-rl-data")
+    Traceback (most recent call last):
+    medix_lite.files.InputError: source 'hub:MBZUAI/medix-rl-data': pin the commit, hub:ID@REVISION with its 40 hexadecimal digits
     """
     name, _, rest = spec.partition(":")
     if name not in ABOUT or (name == "phantoms" and rest):
@@ -51,6 +57,11 @@ def read_source(spec: str, *, sizes: dict[str, int], seed: int, folder: Path) ->
         sizes: how many phantoms to draw for each split; the other sources give all they have.
         seed: which phantoms.
         folder: where phantoms are drawn.
+
+    >>> import tempfile
+    >>> rows = read_source("phantoms", sizes={"train": 2, "test": 1}, seed=0, folder=Path(tempfile.mkdtemp()))
+    >>> [row.split for row in rows]
+    ['train', 'train', 'test']
     """
     name, rest = parse_spec(spec)
     if name == "phantoms":
@@ -69,7 +80,15 @@ def _phantoms(sizes: dict[str, int], seed: int, folder: Path) -> Iterator[Row]:
 
 
 def fingerprint(spec: str) -> str:
-    """A hash of the files that a source reads (text by content, others by size), to notice when they change."""
+    """A hash of the files that a source reads (text by content, others by size), to notice when they change.
+
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> before = fingerprint(f"folder:{folder}")
+    >>> _ = (folder / "samples.csv").write_text("id,question,reference")
+    >>> fingerprint(f"folder:{folder}") == before
+    False
+    """
     name, rest = parse_spec(spec)
     if name in ("phantoms", "hub"):
         return rest or "none"
@@ -80,7 +99,14 @@ def fingerprint(spec: str) -> str:
 
 
 def licence_of(spec: str) -> str:
-    """The licence of a source: known for the named ones, else as the data set card says (README.md)."""
+    """The licence of a source: known for the named ones, else as the data set card says (README.md).
+
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> _ = (folder / "README.md").write_text("---\\nlicense: cc-by-4.0\\n---\\nMy scans")
+    >>> licence_of(f"folder:{folder}")
+    'cc-by-4.0'
+    """
     name, rest = parse_spec(spec)
     licence = ABOUT[name]["licence"]
     if name == "hub":
@@ -96,6 +122,12 @@ def licence_of(spec: str) -> str:
 
 
 def short_name(spec: str) -> str:
-    """A source without the machine's path: `folder:scans` for `folder:/some/where/scans`."""
+    """A source without the machine's path: `folder:scans` for `folder:/some/where/scans`.
+
+    >>> import tempfile
+    >>> (scans := Path(tempfile.mkdtemp()) / "scans").mkdir()
+    >>> short_name(f"folder:{scans}")
+    'folder:scans'
+    """
     name, rest = parse_spec(spec)
     return name if ABOUT[name]["licence"] != "unknown" else f"{name}:{rest if name == 'hub' else Path(rest).name}"

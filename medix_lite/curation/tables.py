@@ -20,6 +20,14 @@ def read_folder(path: Path) -> Iterator[Row]:
 
     Raises:
         InputError: neither file is there.
+
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> rows = "id,question,reference,references", "a,What is seen?,flu,influenza|the flu", ",What is seen?,flu,"
+    >>> _ = (folder / "samples.csv").write_text("\\n".join(rows))
+    >>> good, bad = read_folder(folder)
+    >>> good.fields["references"], bad.problem.partition("row ")[2]
+    (['influenza', 'the flu'], '2: it has no id')
     """
     file = next((file for file in (path / "samples.jsonl", path / "samples.csv") if file.is_file()), None)
     if not file:
@@ -75,6 +83,10 @@ def read_parquet(path: Path) -> Iterator[Row]:
 
     Raises:
         InputError: no Parquet file is there, or one cannot be read.
+
+    >>> list(read_parquet(Path("nowhere")))
+    Traceback (most recent call last):
+    medix_lite.files.InputError: parquet:nowhere holds no .parquet file
     """
     from pyarrow.parquet import ParquetFile
 
@@ -102,6 +114,10 @@ def medix_row(row: dict[str, Any], split: str, folder: Path = Path()) -> Row:
     """A row with the columns `id, image, source, problem, solution`; a solution starts with its `<TAG>`.
 
     Pictures that are not in the table lie below `folder`.
+
+    >>> row = {"id": 7, "image": [{"path": "a.png"}], "problem": "<image>What is seen?", "solution": "<CT_SCAN>stroke"}
+    >>> medix_row(row, "train").fields, medix_row(row | {"solution": "stroke"}, "train").problem
+    ({'question': 'What is seen?', 'reference': 'stroke', 'modality': 'CT_SCAN'}, 'the solution does not start with a modality tag')
     """
     name, problem, solution = row.get("id"), row.get("problem"), row.get("solution")
     if name is None or not isinstance(problem, str) or not isinstance(solution, str):

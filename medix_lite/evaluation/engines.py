@@ -19,6 +19,13 @@ def local_engine(load: Callable[[], tuple[Any, Any]], *, batch_size: int = 64, *
     Args:
         load: gives model and processor; called only if something is missing.
         how: `temperature`, `max_new_tokens` and the other settings of `generate_batch`.
+
+    >>> from medix_lite.models.load import load_policy
+    >>> asked = Sample(id="a", question="Which organ does glioma affect?", reference="brain")
+    >>> engine = local_engine(load_policy, max_new_tokens=2, prompt_style="compact")
+    >>> [[answer]] = engine([asked], 1, [(asked, 0)], 0)
+    >>> answer.id, answer.finish_reason
+    ('a', 'length')
     """
 
     def answer(samples: list[Sample], copies: int, asked: list[Asked], seed: int) -> Iterator[list[Answer]]:
@@ -104,12 +111,22 @@ def vllm_engine(
 
 
 def seed_of(seed: int, sample: Sample, index: int) -> int:
-    """The seed of one response, the same whatever else is asked with it."""
+    """The seed of one response, the same whatever else is asked with it.
+
+    >>> asked = Sample(id="a", question="What is seen?", reference="flu")
+    >>> seed_of(0, asked, 0) == seed_of(0, asked, 0), seed_of(0, asked, 0) == seed_of(0, asked, 1)
+    (True, False)
+    """
     return int(content_id(str(seed), sample.id, str(index)), 16) % 2**31
 
 
 def served_messages(sample: Sample, **how: Any) -> list[dict[str, Any]]:
-    """`chat_messages` in the form that OpenAI's interface has: pictures as PNG, without loss, inside the message."""
+    """`chat_messages` in the form that OpenAI's interface has: pictures as PNG, without loss, inside the message.
+
+    >>> asked = Sample(id="a", question="What is seen?", reference="flu")
+    >>> [part["type"] for part in served_messages(asked)[0]["content"]]
+    ['text']
+    """
     messages = chat_messages(sample, **how)
     for place, part in enumerate(messages[0]["content"]):
         if part["type"] == "image":

@@ -23,7 +23,25 @@ from .tasks import trivial_answers
 
 
 class Joined(NamedTuple):
-    """A responses file, row by row: its keys, the samples asked, the responses parsed, and the rows as they stand."""
+    """A responses file, row by row: its keys, the samples asked, the responses parsed, and the rows as they stand.
+
+    >>> import tempfile
+    >>> from medix_lite.files import write_jsonl
+    >>> path = Path(tempfile.mkdtemp()) / "responses.jsonl"
+    >>> row = {"id": "a", "question": "What is seen?", "reference": "pleural effusion"}
+    >>> responses = "<think>White.</think><answer>Pleural effusion.</answer>", "<think>White.</think>", ""
+    >>> rows = [row | {"sample_index": index, "response": response} for index, response in enumerate(responses)]
+    >>> write_jsonl(path, [*rows[:2], rows[2] | {"finish_reason": "error", "error": "APITimeoutError"}])
+    >>> joined = join_responses(path, samples=None)
+    >>> [response.answer for response in joined.responses], joined.errors
+    (['Pleural effusion.', None, None], [None, None, 'no response, generate it again: APITimeoutError'])
+    >>> from medix_lite.judging.judges import make_judge
+    >>> [verdict.verdict for verdict in judge_responses(joined, make_judge("rules"))]
+    ['YES', 'NO', 'UNSCORED']
+    >>> scores = score_file(path, None, make_judge("rules"))
+    >>> scores["accuracy"]["value"], scores["accuracy_unscored_as_wrong"]["value"]
+    (0.5, 0.3333)
+    """
 
     keys: list[Key]
     samples: list[Sample]
@@ -75,7 +93,12 @@ def judge_responses(joined: Joined, judge: Judge, out: Path | None = None, templ
 
 
 def verdicts_path(folder: Path | None, responses: Path, judge: Judge) -> Path | None:
-    """Where a folder, if there is one, keeps a judge's verdicts on a responses file: several judges lie side by side."""
+    """Where a folder, if there is one, keeps a judge's verdicts on a responses file: several judges lie side by side.
+
+    >>> from medix_lite.judging.judges import make_judge
+    >>> verdicts_path(Path("verdicts"), Path("run/responses.jsonl"), make_judge("rules")).as_posix()
+    'verdicts/responses--rules-4.jsonl'
+    """
     return folder and folder / f"{responses.stem}--{file_name(judge.judge_id)}.jsonl"
 
 

@@ -32,7 +32,13 @@ Engine = Callable[[list[Sample], int, list[Asked], int], Iterator[list[Answer]]]
 def chat_messages(
     sample: Sample, prompt_style: str = "full", image_size: int | None = None, max_prompt_chars: int | None = None
 ) -> list[dict[str, Any]]:
-    """The conversation for one sample: pictures first, then the prompt."""
+    """The conversation for one sample: pictures first, then the prompt.
+
+    >>> asked = Sample(id="a", question="Which organ does glioma affect?", reference="brain")
+    >>> [message] = chat_messages(asked, "compact")
+    >>> message["role"], message["content"][-1]["text"].splitlines()[-1]
+    ('user', 'Which organ does glioma affect?')
+    """
     content: list[dict[str, Any]] = [{"type": "image", "image": open_image(path, image_size)} for path in sample.images]
     content.append({"type": "text", "text": build_prompt(sample, prompt_style, max_prompt_chars)})
     return [{"role": "user", "content": content}]
@@ -102,6 +108,16 @@ def generate(
 
     Raises:
         InputError: `out` holds responses of another model, revision, task or seed.
+
+    >>> import tempfile
+    >>> out, asked = Path(tempfile.mkdtemp()) / "responses.jsonl", Sample(id="a", question="What is seen?", reference="flu")
+    >>> def parrot(samples, copies, asked, seed):
+    ...     yield [Answer(sample.id, index, sample.question, "stop") for sample, index in asked]
+    >>> [row["response"] for row in generate(parrot, [asked], out, model_name="parrot", revision="1")]
+    ['What is seen?']
+    >>> generate(parrot, [asked], out, model_name="parrot", revision="2")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    medix_lite.files.InputError: ...
     """
     written = read_jsonl(out, torn_last_line=True) if out.exists() else []
     made_by = {"task": task, "model": model_name, "revision": revision, "seed": seed}

@@ -16,6 +16,11 @@ def without_sight(samples: list[Sample], how: str, folder: Path, seed: int = 0) 
         samples: questions with a picture.
         how: `blank` (grey, of the same size) or `shuffled` (another question's picture of the same modality, if there is one).
         folder: for the blank pictures.
+
+    >>> tags = {"a": "X_RAY", "b": "X_RAY", "c": "CT_SCAN"}
+    >>> asked = [Sample(id=i, question="Seen?", reference="flu", modality=tag, images=[f"{i}.png"]) for i, tag in tags.items()]
+    >>> {s.id: s.images for s in without_sight(asked, "shuffled", Path("unused"))}  # the only CT has no other to take
+    {'a': ['b.png'], 'b': ['a.png'], 'c': ['c.png']}
     """
     order, others = np.random.default_rng(seed).permutation(len(samples)).tolist(), dict[int, int]()
     for modality in {sample.modality for sample in samples}:

@@ -32,7 +32,19 @@ def _column(judge: str, scores: dict[str, Any], said: float | None = None) -> di
 
 
 def add_scores(folder: Path, model: str, scores: dict[str, Any]) -> Path:
-    """Keep what `score_file` found as `folder/MODEL--JUDGE.json`, in place of what this model and judge had for the same tasks."""
+    """Keep what `score_file` found as `folder/MODEL--JUDGE.json`, in place of what this model and judge had for the same tasks.
+
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> part = {"accuracy": {"value": 0.5}, "trivial": {"always yes": 0.6}}
+    >>> add_scores(folder, "mine", {"judge": "rules-4", "by_task": {"PubMedQA": part}}).name
+    'mine--rules-4.json'
+    >>> board = leaderboard(folder)
+    >>> board["columns"]["mine (judge: rules-4)"]["average"], board["trivial"]["PubMedQA"]
+    (0.5, {'always yes': 0.6})
+    >>> [path.name for path in write_leaderboard(folder)]
+    ['leaderboard.md', 'leaderboard.png', 'ranking.png']
+    """
     path = folder / f"{file_name(model)}--{file_name(scores['judge'])}.json"
     kept = read_json(path) if path.exists() else {"by_task": {}}
     write_json(path, {"model": model, "judge": scores["judge"], "by_task": kept["by_task"] | scores["by_task"]})

@@ -66,6 +66,16 @@ def measure(greedy: Stage, sampled: Stage, copies: int) -> Measured:
     Args:
         greedy: one response for each question.
         sampled: `copies` responses for each question, in the same order.
+
+    >>> facts = {"family": "finding", "truth": "glioma", "finding": "glioma", "side": "left"}
+    >>> asked = Sample(id="a", question="What is seen?", reference="glioma", source="phantoms", facts=facts)
+    >>> wrong, right = (Response(None, "I see.", answer) for answer in ("meningioma", "glioma"))
+    >>> no, yes = (Verdict(id="a", verdict=v, decided_by="exact", score=float(v == "YES")) for v in ("NO", "YES"))
+    >>> measured = measure(([asked], [wrong], [no]), ([asked] * 8, [wrong] * 7 + [right], [no] * 7 + [yes]), 8)
+    >>> {name: values.tolist() for name, values in measured.per_question.items() if name in ("true_accuracy", "pass_at_8")}
+    {'true_accuracy': [0.0], 'pass_at_8': [1.0]}
+    >>> measured.agreement.tolist()
+    [0.875]
     """
     samples, responses, verdicts = greedy
 
@@ -136,6 +146,10 @@ def column_of(samples: list[Sample], column: str) -> NDArray[np.str_]:
 
     Raises:
         InputError: no sample has the column.
+
+    >>> asked = [Sample(id=i, question="Seen?", reference="flu", facts={"age": age}) for i, age in (("a", "child"), ("b", None))]
+    >>> column_of(asked, "age").tolist()
+    ['child', '']
     """
     found = (kind_of(s) if column == "kind" else (s.facts or {}).get(column, s.model_dump().get(column)) for s in samples)
     values = np.array(["" if value in (None, "", [], "unknown") else str(value) for value in found])

@@ -18,7 +18,11 @@ from ..samples import OPTION_LABELS, Sample, content_id, open_image, read_sample
 
 
 class Task(Strict):
-    """Where a task's questions are and how to read them; the fields are explained in `data/tasks.yaml`."""
+    """Where a task's questions are and how to read them; the fields are explained in `data/tasks.yaml`.
+
+    >>> Task(name="mine", group="more", hub="me/mine", licence="mit").template
+    'base'
+    """
 
     name: str
     group: Literal["llm", "vlm", "mmmu-medical", "more"]
@@ -45,6 +49,9 @@ def find_tasks(names: Iterable[str]) -> list[Task]:
 
     Raises:
         InputError: there is no such task, or a file is not one.
+
+    >>> [task.name for task in find_tasks(["pubmedqa"])], len(find_tasks(["all"]))
+    (['PubMedQA'], 17)
     """
     known, found = read_table("tasks"), dict[str, Task]()
     for wanted in names:
@@ -72,6 +79,13 @@ def write_task(task: Task, out: Path, path: Path | None = None, revision: str | 
 
     Raises:
         InputError: no rows, no revision, a column is missing, or a row cannot be read.
+
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> _ = (folder / "mine.csv").write_text("asked,right\\nWhat is seen?,flu\\n")
+    >>> mine = Task(name="mine", group="more", question="asked", answer="right", licence="mit")
+    >>> [sample.reference for sample in write_task(mine, folder / "out", folder / "mine.csv")]
+    ['flu']
     """
     samples, seen = list[Sample](), Counter[str]()
     for where, row in _curated(task, out, path) if task.source else _rows(task, path, revision):
@@ -86,7 +100,11 @@ def write_task(task: Task, out: Path, path: Path | None = None, revision: str | 
 
 
 def trivial_answers(samples: list[Sample]) -> dict[str, float]:
-    """What needs no model: the share that the commonest reference answers, and that `yes` or the first option does."""
+    """What needs no model: the share that the commonest reference answers, and that `yes` or the first option does.
+
+    >>> trivial_answers([Sample(id=str(i), question="Seen?", reference=r) for i, r in enumerate(("yes", "no", "No", "no"))])
+    {'commonest answer': 0.75, 'always yes': 0.25}
+    """
     counts = Counter(sample.reference.casefold() for sample in samples)
     found = {"commonest answer": max(counts.values()) / len(samples)}
     if counts["yes"]:

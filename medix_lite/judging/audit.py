@@ -114,7 +114,11 @@ def audit(pairs: Sequence[Pair], verdicts: Sequence[Verdict]) -> dict[str, Any]:
 
 
 def share(hits: NDArray[np.bool_]) -> dict[str, Any]:
-    """A share with Wilson's 95% interval, which does not shrink to nothing at 0 or 1."""
+    """A share with Wilson's 95% interval, which does not shrink to nothing at 0 or 1.
+
+    >>> share(np.zeros(20, bool))  # nothing in 20 is no proof of nothing
+    {'value': 0.0, 'ci95': [0.0, 0.1611]}
+    """
     if not hits.size:
         return {"value": None, "ci95": [None, None]}
     interval = binomtest(int(hits.sum()), hits.size).proportion_ci(method="wilson")
@@ -122,7 +126,12 @@ def share(hits: NDArray[np.bool_]) -> dict[str, Any]:
 
 
 def kappa(table: Counts) -> Counts:
-    """Cohen's kappa of 2 x 2 tables, shape (..., 2, 2): label by verdict; nan where chance alone agrees fully."""
+    """Cohen's kappa of 2 x 2 tables, shape (..., 2, 2): label by verdict; nan where chance alone agrees fully.
+
+    >>> good, always_no = np.array([[[45.0, 5], [15, 35]], [[0, 50], [0, 50]]])
+    >>> float(kappa(good).round(3)), float(kappa(always_no))  # both are right half of the time or more; one by chance
+    (0.6, 0.0)
+    """
     n = table.sum((-1, -2))
     observed = np.trace(table, axis1=-2, axis2=-1) / n
     expected = (table.sum(-1) * table.sum(-2)).sum(-1) / n**2
@@ -131,7 +140,11 @@ def kappa(table: Counts) -> Counts:
 
 
 def mcc(table: Counts) -> Counts:
-    """Matthews' correlation coefficient of 2 x 2 tables, shape (..., 2, 2); nan where a row or column is empty."""
+    """Matthews' correlation coefficient of 2 x 2 tables, shape (..., 2, 2); nan where a row or column is empty.
+
+    >>> float(mcc(np.array([[45.0, 5], [15, 35]])).round(3)), float(mcc(np.array([[0.0, 50], [0, 50]])))
+    (0.612, nan)
+    """
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.asarray(np.linalg.det(table) / np.sqrt((table.sum(-1).prod(-1)) * (table.sum(-2).prod(-1))))
 

@@ -32,7 +32,12 @@ def find_claim(answer: str) -> tuple[str, str]:
 
 
 def trim(sample: Sample, claim: str) -> str:
-    """A claim without an explanation at its end, as long as that neither takes it back, hedges, nor names something else."""
+    """A claim without an explanation at its end, as long as that neither takes it back, hedges, nor names something else.
+
+    >>> asked = Sample(id="a", question="What is seen?", reference="pneumonia")
+    >>> trim(asked, "pneumonia, because the base is white"), trim(asked, "pneumonia, because of a pleural effusion")
+    ('pneumonia', 'pneumonia, because of a pleural effusion')
+    """
     known = rule_words()
     searched = (pattern.search(claim) for pattern in (known.excludes, known.explains))
     found = min(filter(None, searched), key=re.Match.start, default=None)
@@ -49,7 +54,11 @@ def trim(sample: Sample, claim: str) -> str:
 
 @cache
 def tier_index() -> dict[str, frozenset[str]]:
-    """Normalised tier form -> names of the lexicon concepts that it stands for."""
+    """Normalised tier form -> names of the lexicon concepts that it stands for.
+
+    >>> sorted(tier_index()["lungs"])
+    ['lung']
+    """
     index: dict[str, frozenset[str]] = {}
     for name, concept in load_lexicon().items():
         for form in map(normalise, concept.forms("tier")):
@@ -58,14 +67,23 @@ def tier_index() -> dict[str, frozenset[str]]:
 
 
 def names_concept(text: str) -> bool:
-    """Whether a normalised text names a finding or a disease of the lexicon, by any of its tier forms."""
+    """Whether a normalised text names a finding or a disease of the lexicon, by any of its tier forms.
+
+    >>> names_concept("signs of pneumonia"), names_concept("signs of nothing")
+    (True, False)
+    """
     words, lexicon = re.findall(r"[\w'-]+", text), load_lexicon()
     named = (tier_index().get(" ".join(words[i : i + size]), ()) for size in range(1, 6) for i in range(len(words)))
     return any(lexicon[concept].kind in ("finding", "disease") for concepts in named for concept in concepts)
 
 
 def main_sentences(sample: Sample, answer: str) -> str:
-    """An answer without the sentences that claim nothing: no word of question or references, no medicine, name or number."""
+    """An answer without the sentences that claim nothing: no word of question or references, no medicine, name or number.
+
+    >>> asked = Sample(id="a", question="What is seen?", reference="pneumonia")
+    >>> main_sentences(asked, "I went through all of it with great care. It is pneumonia.")
+    'It is pneumonia.'
+    """
     sentences, known = _SENTENCE.split(answer), rule_words()
     if len(sentences) < 2:
         return answer
@@ -89,6 +107,10 @@ def same_words(sample: Sample, text: str) -> bool:
     """Whether a normalised text has the content words of an accepted reference in any order ("oedema of the macula").
 
     Neither may deny anything, and the noun that the question asks for ("which nerve") may be left out.
+
+    >>> asked = Sample(id="a", question="What is seen?", reference="macular oedema")
+    >>> [same_words(asked, text) for text in ("oedema of the macula", "no oedema of the macula", "oedema of the lung")]
+    [True, False, False]
     """
     known, asked = rule_words(), set(map(_stem, " ".join(_ASKED.findall(normalise(sample.question))).split()))
 

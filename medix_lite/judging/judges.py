@@ -39,6 +39,12 @@ class Voter(NamedTuple):
         compact: whether it reads the compact templates.
         served: whether a server answers, which leaves this process free meanwhile.
         remote: whether asking it sends text off this machine.
+
+    >>> polite = Voter(lambda prompts, template: [Reply("YES") for _ in prompts], "polite")
+    >>> asked = Sample(id="a", question="What is seen?", reference="effusion")
+    >>> judge = Judge("mine", (polite,), rules=None, judge_id="polite")
+    >>> [(verdict.verdict, verdict.judge_id) for verdict in judge_answers(judge, [asked], ["a fracture"])]
+    [('YES', 'polite')]
     """
 
     ask: Ask
@@ -210,6 +216,13 @@ def judge_to_file(
 
     Raises:
         InputError: the file holds something else; nothing in it is written over.
+
+    >>> import tempfile
+    >>> path, asked = Path(tempfile.mkdtemp()) / "verdicts.jsonl", Sample(id="a", question="What is seen?", reference="effusion")
+    >>> [judge_to_file(path, make_judge("rules"), [asked], ["Effusion."], [0])[0].verdict for _ in range(2)]
+    ['YES', 'YES']
+    >>> path.read_text().count("\\n")  # the second call read it
+    1
     """
     columns: tuple[Sequence[Any], ...] = samples, answers, indices, errors or [None] * len(samples)
     keys = [
@@ -234,6 +247,14 @@ def local_replies(model: Any, tokenizer: Any, prompts: list[str], template: Temp
 
     Raises:
         InputError: the tokenizer gives two choices the same first token.
+
+    >>> from medix_lite.judging.templates import REWARD
+    >>> from medix_lite.models.load import load_judge
+    >>> asked = Sample(id="a", question="What is seen?", reference="pleural effusion")
+    >>> answers = "fluid around the lung", "pneumothorax"
+    >>> replies = local_replies(*load_judge(), [render(REWARD, asked, answer, compact=True) for answer in answers], REWARD)
+    >>> [reply.text for reply in replies]
+    ['YES', 'NO']
     """
     import torch
 

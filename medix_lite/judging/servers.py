@@ -18,7 +18,11 @@ BROKEN = 16  # requests that failed in a row: the server is down, and the rest i
 
 
 class Reply(NamedTuple):
-    """What a judge model said, with its probability (0-1) where known; `error` says why there is no reply."""
+    """What a judge model said, with its probability (0-1) where known; `error` says why there is no reply.
+
+    >>> Reply("YES", 0.9), Reply(None, error="APITimeoutError")
+    (Reply(text='YES', confidence=0.9, error=None), Reply(text=None, confidence=None, error='APITimeoutError'))
+    """
 
     text: str | None
     confidence: float | None = None
@@ -56,7 +60,13 @@ def is_loopback(url: str) -> bool:
 
 
 def api_key(url: str) -> str:
-    """The key of a judge's or engine's server, from the environment; never printed. `OPENAI_API_KEY` goes to its own host only."""
+    """The key of a judge's or engine's server, from the environment; never printed. `OPENAI_API_KEY` goes to its own host only.
+
+    >>> from unittest.mock import patch
+    >>> with patch.dict(os.environ, {"OPENAI_API_KEY": "secret"}, clear=True):
+    ...     print(api_key("https://api.openai.com/v1"), api_key("https://api.openai.com.example.org/v1"))
+    secret none
+    """
     own_host = re.match(r"https://api\.openai\.com(?:/|$)", url)
     return os.environ.get("MEDIX_LITE_JUDGE_API_KEY") or (os.environ.get("OPENAI_API_KEY") if own_host else None) or "none"
 
@@ -66,13 +76,22 @@ def refuse_to_send(samples: Iterable[Sample], who: str) -> None:
 
     Raises:
         InputError: a sample is `local_only`.
+
+    >>> refuse_to_send([Sample(id="mimic-7", question="Seen?", reference="flu", local_only=True)], "openai:m@https://example.org/v1")
+    Traceback (most recent call last):
+    medix_lite.files.InputError: sample 'mimic-7' may not leave this machine (local_only); use what runs here, not 'openai:m@https://example.org/v1'
     """
     if (kept := next((sample.id for sample in samples if sample.local_only), None)) is not None:
         raise InputError(f"sample {kept!r} may not leave this machine (local_only); use what runs here, not {who!r}")
 
 
 def connect(url: str, timeout: float, attempts: int) -> Any:
-    """A client. A server on this machine gets its texts through no proxy, and no redirect carries them away."""
+    """A client. A server on this machine gets its texts through no proxy, and no redirect carries them away.
+
+    >>> with connect("http://127.0.0.1:9/v1", timeout=1, attempts=4) as client:
+    ...     print(client.base_url, client.max_retries)
+    http://127.0.0.1:9/v1/ 3
+    """
     from openai import DefaultHttpxClient, OpenAI
 
     remote = not is_loopback(url)
@@ -81,7 +100,11 @@ def connect(url: str, timeout: float, attempts: int) -> Any:
 
 
 def describe_error(error: BaseException) -> str:
-    """Class and HTTP status; the server's own message may quote the key or the prompt."""
+    """Class and HTTP status; the server's own message may quote the key or the prompt.
+
+    >>> describe_error(ValueError("the prompt was: a man of 60 ..."))
+    'ValueError'
+    """
     if isinstance(error, InputError):
         return str(error)
     status = getattr(error, "status_code", None)
@@ -93,6 +116,10 @@ def check_server(url: str, model: str, timeout: float = 10.0) -> str:
 
     Raises:
         InputError: the server does not answer, refuses the key, or does not list the model.
+
+    >>> check_server("http://127.0.0.1:9/v1", "m")
+    Traceback (most recent call last):
+    medix_lite.files.InputError: server http://127.0.0.1:9/v1 gives no list of models: APIConnectionError; start it or mend the URL
     """
     try:
         with connect(url, timeout, attempts=2) as client:
@@ -118,6 +145,11 @@ def ask_server(
         optional: further arguments, left out where the server refuses them.
         timeout: seconds for one request.
         attempts: tries in all, with growing pauses, for time-outs, dropped connections, HTTP 429 and 5xx.
+
+    >>> def request(prompt):
+    ...     return {"model": "m", "messages": [{"role": "user", "content": prompt}]}
+    >>> list(ask_server("http://127.0.0.1:9/v1", ["Seen?"], request, {}, attempts=1))  # nobody listens there
+    [(0, APIConnectionError('Connection error.'))]
     """
     import openai
 
@@ -156,6 +188,10 @@ def openai_judge(model: str, url: str, *, seed: int | None = None, **patience: A
     Args:
         seed: of sampling at temperature 1; None asks at temperature 0.
         patience: `timeout` and `attempts` of `ask_server`.
+
+    >>> from medix_lite.judging.templates import REWARD
+    >>> openai_judge("m", "http://127.0.0.1:9/v1", attempts=1)(["Same meaning?"], REWARD)  # nobody listens there: no NO
+    [Reply(text=None, confidence=None, error='APIConnectionError')]
     """
     sampling: dict[str, Any] = {"temperature": 0} if seed is None else {"temperature": 1, "seed": seed}
 

@@ -89,12 +89,22 @@ def decide_by_rules(sample: Sample, answer: str | None, template_id: str = "base
 
 
 def rule_verdict(sample: Sample, decision: Answer, tier: Decider, template_id: str) -> Verdict:
-    """A YES or NO that needed no model."""
+    """A YES or NO that needed no model.
+
+    >>> asked = Sample(id="a", question="What is seen?", reference="effusion")
+    >>> rule_verdict(asked, "YES", "exact", "reward").model_dump(include={"id", "score", "judge_id", "template_id"})
+    {'id': 'a', 'score': 1.0, 'judge_id': 'rules', 'template_id': 'reward'}
+    """
     return Verdict(id=sample.id, verdict=decision, decided_by=tier, score=float(decision == "YES"), template_id=template_id)
 
 
 def decide_exact(sample: Sample, answer: str) -> Answer | None:
-    """YES if the normalised answer is an accepted one; NO if there is no answer or nothing but punctuation."""
+    """YES if the normalised answer is an accepted one; NO if there is no answer or nothing but punctuation.
+
+    >>> asked = Sample(id="a", question="How wide?", reference="5-10 mm")
+    >>> [decide_exact(asked, answer) for answer in ("Between 5 and 10 mm", "...", "7 mm")]
+    ['YES', 'NO', None]
+    """
     text, *references = (_RANGE.sub(r"\1 to \2", normalise(text)) for text in (answer, *sample.accepted()))
     if text and text in references:
         return "YES"
@@ -103,7 +113,12 @@ def decide_exact(sample: Sample, answer: str) -> Answer | None:
 
 
 def decide_option(sample: Sample, answer: str) -> Answer | None:
-    """Compare the option that the answer picks with the right one; picking two different options is NO."""
+    """Compare the option that the answer picks with the right one; picking two different options is NO.
+
+    >>> asked = Sample(id="a", question="What is seen?", reference="effusion", options=["effusion", "nodule"])
+    >>> [decide_option(asked, answer) for answer in ("A", "(b) nodule", "A or B", "the lung")]
+    ['YES', 'NO', 'NO', None]
+    """
     options = tuple(normalise(option) for option in sample.options or [])
     if not 1 < len(options) <= len(string.ascii_lowercase):
         return None
@@ -162,7 +177,12 @@ def _mark_options(text: str, options: tuple[str, ...]) -> list[str]:
 
 
 def decide_number(sample: Sample, answer: str) -> Answer | None:
-    """Compare quantities: mm/cm/m and mcg/mg/g convert, and the reference's last printed digit gives the tolerance."""
+    """Compare quantities: mm/cm/m and mcg/mg/g convert, and the reference's last printed digit gives the tolerance.
+
+    >>> asked = Sample(id="a", question="How wide is the nodule?", reference="5 mm")
+    >>> [decide_number(asked, answer) for answer in ("0.5 cm", "7 mm", "5 mm or 7 mm", "quite wide")]
+    ['YES', 'NO', 'NO', None]
+    """
     if read_quantity(normalise(sample.reference)) is None:
         return None
     wanted = [q for reference in sample.accepted() if (q := read_quantity(normalise(reference)))]
@@ -177,7 +197,12 @@ def decide_number(sample: Sample, answer: str) -> Answer | None:
 
 
 def decide_measure(sample: Sample, text: str) -> Answer | None:
-    """Compare the only quantity of a normalised sentence with the reference, or a code with one of the same letters ("T10")."""
+    """Compare the only quantity of a normalised sentence with the reference, or a code with one of the same letters ("T10").
+
+    >>> asked = Sample(id="a", question="How wide is the nodule?", reference="5 mm")
+    >>> [decide_measure(asked, text) for text in ("the nodule measures 0.5 cm", "it has 7 mm", "possibly 7 mm")]
+    ['YES', 'NO', None]
+    """
     references = list(map(normalise, sample.accepted()))
     if code := _CODE.fullmatch(text):
         alike = [same for reference in references if (same := _CODE.fullmatch(reference)) and same[1] == code[1]]
@@ -210,7 +235,12 @@ def _same_quantity(given: Quantity, wanted: Quantity, question: str) -> bool | N
 
 
 def decide_claim(sample: Sample, claim: str) -> Answer | None:
-    """YES or NO of what a normalised claim says in plain words; NO also where it denies an accepted answer."""
+    """YES or NO of what a normalised claim says in plain words; NO also where it denies an accepted answer.
+
+    >>> asked = Sample(id="a", question="What is seen?", reference="pneumonia")
+    >>> [decide_claim(asked, claim) for claim in ("pneumonia, because the base is white", "not pneumonia", "not a fracture")]
+    ['YES', 'NO', None]
+    """
     known, reference, bare = rule_words(), normalise(sample.reference), trim(sample, claim)
     before, after = known.denied.match(claim), known.refuted.search(claim)
     if (before or after) and reference not in ("yes", "no", "maybe") and not decide_exact(sample, bare):
@@ -231,7 +261,12 @@ def _decide_plainly(sample: Sample, text: str) -> Answer | None:
 
 
 def decide_words(sample: Sample, answer: str) -> Answer | None:
-    """Yes/no references, sides, synonyms of the lexicon's tier forms, and sentences that state the reference."""
+    """Yes/no references, sides, synonyms of the lexicon's tier forms, and sentences that state the reference.
+
+    >>> asked = Sample(id="a", question="Is there an effusion?", reference="yes")
+    >>> [decide_words(asked, answer) for answer in ("Yes, on the left.", "No.", "Yes, there is no effusion.")]
+    ['YES', 'NO', None]
+    """
     text = strip_lead(normalise(answer))
     decision = _decide_yes_no(sample, text) or _decide_side(sample, text) or _decide_synonym(sample, text)
     # A bare quantity that the number tier left open stays open.

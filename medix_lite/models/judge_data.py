@@ -22,7 +22,11 @@ P_COPY, P_GRADED, P_RUBRIC, P_OTHER_REFERENCE, P_DETAIL = 0.4, 0.3, 0.5, 0.2, 0.
 
 
 def judge_questions(n: int, seed: int) -> list[Sample]:
-    """`n` questions of the tiny world without pictures, for `judge_example` to answer."""
+    """`n` questions of the tiny world without pictures, for `judge_example` to answer.
+
+    >>> [sample.reference for sample in judge_questions(2, seed=0)]
+    ['thyroid calcification', 'aorta']
+    """
     return [sample for sample, _ in generate(n, "warmup", seed, pictures=False)]
 
 
@@ -32,6 +36,10 @@ def judge_example(questions: Sequence[Sample], rng: Random, unseen: bool = False
     Args:
         questions: from `judge_questions`.
         unseen: whether the pairing is one of those held out from training.
+
+    >>> questions, rng = judge_questions(20, seed=0), np.random.default_rng(0)
+    >>> {verdict for _, _, verdict in (judge_example(questions, rng) for _ in range(100))} <= {"YES", "NO", *"012345"}
+    True
     """
     while True:
         graded = rng.random() < P_GRADED
@@ -55,6 +63,11 @@ def is_held_out(sample: Sample, candidate: str) -> bool:
     """Whether the judge's training leaves this pairing of reference and candidate out, whatever the question.
 
     Where there are few answers (side, size, count, yes or no, options) the question is part of the pairing.
+
+    >>> questions, rng = judge_questions(20, seed=0), np.random.default_rng(0)
+    >>> sample, candidate, _ = judge_example(questions, rng, unseen=True)
+    >>> candidate == sample.reference or is_held_out(sample, candidate)
+    True
     """
     few = sample.options or (sample.facts or {})["family"] in ("side", "size", "count", "yes_no")
     return seed_of("judge", sample.question if few else "", sample.reference, candidate) % 8 == 0
@@ -187,6 +200,9 @@ def synonym_pairs(unseen: bool = False) -> list[tuple[str, str]]:
 
     One in three of those without the first form is held out from the embedder's training, so that every form is drawn to the
     first, and two others may never have met.
+
+    >>> ("leukaemia", "leukemia") in synonym_pairs(), set(synonym_pairs()) & set(synonym_pairs(unseen=True))
+    (True, set())
     """
     pairs = [(c.policy[0], a, b) for c in load_lexicon().values() for a in c.forms("model") for b in c.forms("model") if a != b]
     left_out = [first not in (a, b) and seed_of("synonyms", *sorted((a, b))) % 3 == 0 for first, a, b in pairs]
@@ -194,7 +210,11 @@ def synonym_pairs(unseen: bool = False) -> list[tuple[str, str]]:
 
 
 def near_miss_pairs() -> list[tuple[str, str]]:
-    """Pairs of `model` forms of two concepts that are near misses of each other."""
+    """Pairs of `model` forms of two concepts that are near misses of each other.
+
+    >>> ("pneumothorax", "pneumonia") in near_miss_pairs()
+    True
+    """
     lexicon = load_lexicon()
     near = [(concept, lexicon[name]) for concept in lexicon.values() for name in concept.near_misses]
     return [pair for one, other in near for pair in product(one.forms("model"), other.forms("model"))]

@@ -17,6 +17,8 @@ def check_manifest(folder: Path) -> None:
 
     Raises:
         InputError: a file is missing or its hash differs.
+
+    >>> check_manifest(folder_of("tiny:judge"))  # silent: every file has its hash
     """
     manifest = folder.parent / "manifest.json"
     for name, expected in read_json(manifest)["files"].items():
@@ -27,7 +29,12 @@ def check_manifest(folder: Path) -> None:
 
 
 def resolve_model(path: str, revision: str | None) -> tuple[str, dict[str, Any]]:
-    """Where to load from: a local folder (`tiny:policy` is the shipped one) or a Hub id, which needs a pinned revision."""
+    """Where to load from: a local folder (`tiny:policy` is the shipped one) or a Hub id, which needs a pinned revision.
+
+    >>> resolve_model("Qwen/Qwen3-VL-2B-Instruct", None)
+    Traceback (most recent call last):
+    medix_lite.files.InputError: model 'Qwen/Qwen3-VL-2B-Instruct' has no pinned revision; give the commit of the Hub repository
+    """
     folder = folder_of(path)
     if folder.is_dir():
         if (folder.parent / "manifest.json").exists():
@@ -101,7 +108,12 @@ def load_unsloth(choice: Any, *, rank: int, alpha: int, seed: int, max_length: i
 
 @cache
 def load_judge(path: str = "tiny:judge", revision: str | None = None) -> tuple[Any, Any]:
-    """A causal language model and its tokenizer, for judging; loaded once in a process."""
+    """A causal language model and its tokenizer, for judging; loaded once in a process.
+
+    >>> judge, tokenizer = load_judge()
+    >>> judge.training, tokenizer.padding_side
+    (False, 'left')
+    """
     import transformers
 
     where, options = resolve_model(path, revision)
@@ -112,7 +124,11 @@ def load_judge(path: str = "tiny:judge", revision: str | None = None) -> tuple[A
 
 @cache
 def load_embedder(path: str = "tiny:embedder", revision: str | None = None) -> Any:
-    """A `SentenceTransformer` on the CPU; loaded once in a process."""
+    """A `SentenceTransformer` on the CPU; loaded once in a process.
+
+    >>> load_embedder().encode(["pleural effusion", "pneumothorax"]).shape
+    (2, 64)
+    """
     from sentence_transformers import SentenceTransformer
 
     where, options = resolve_model("tiny:embedder" if path == "tiny" else path, revision)
@@ -120,24 +136,41 @@ def load_embedder(path: str = "tiny:embedder", revision: str | None = None) -> A
 
 
 def folder_of(path: str) -> Path:
-    """The folder of a local model; `tiny:policy` is the shipped one."""
+    """The folder of a local model; `tiny:policy` is the shipped one.
+
+    >>> folder_of("tiny:policy").name, folder_of("runs/mine").as_posix()
+    ('policy', 'runs/mine')
+    """
     return TINY / path.removeprefix("tiny:") if path.startswith("tiny:") else Path(path)
 
 
 def model_hash(path: str) -> str | None:
-    """The first 12 digits of the hash of a local model's weights; None for a Hub id."""
+    """The first 12 digits of the hash of a local model's weights; None for a Hub id.
+
+    >>> len(model_hash("tiny:policy")), model_hash("Qwen/Qwen3-VL-2B-Instruct")
+    (12, None)
+    """
     weights = folder_of(path) / "model.safetensors"
     return sha256_of(weights)[:12] if weights.exists() else None
 
 
 def policy_revision(path: str, revision: str | None, adapter: Path | str | None = None) -> str:
-    """What names the weights of a policy: the Hub commit or the hash of the local weights, and the hash of the adapter."""
+    """What names the weights of a policy: the Hub commit or the hash of the local weights, and the hash of the adapter.
+
+    >>> policy_revision("Qwen/Qwen3-VL-2B-Instruct", "0123abc")
+    '0123abc'
+    """
     base = model_hash(path) or revision or "unpinned"
     weights = Path(adapter) / "adapter_model.safetensors" if adapter else None
     return f"{base}+{sha256_of(weights)[:12]}" if weights and weights.exists() else base
 
 
 def image_token_ids(processor: Any) -> list[int]:
-    """Ids of the image, video and vision marks: a policy that samples one of them breaks the next forward pass."""
+    """Ids of the image, video and vision marks: a policy that samples one of them breaks the next forward pass.
+
+    >>> _, processor = load_policy()
+    >>> [processor.tokenizer.decode([token]) for token in image_token_ids(processor)]
+    ['<|image_pad|>', '<|video_pad|>', '<|vision_start|>', '<|vision_end|>']
+    """
     marks = ("<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|vision_end|>")
     return [i for i in map(processor.tokenizer.convert_tokens_to_ids, marks) if isinstance(i, int) and i >= 0]

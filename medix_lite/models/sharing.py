@@ -20,14 +20,24 @@ def find_repeats(keys: Sequence[Any]) -> tuple[list[int], list[int]]:
 
 
 def key_of(tensor: Any) -> bytes:
-    """The very bytes of a tensor. Shape and type go beside them where they may differ."""
+    """The very bytes of a tensor. Shape and type go beside them where they may differ.
+
+    >>> import torch
+    >>> key_of(torch.tensor([1, 2])) == key_of(torch.tensor([1, 2])), key_of(torch.tensor([1, 2])) == key_of(torch.tensor([2, 1]))
+    (True, False)
+    """
     import torch
 
     return bytes(tensor.detach().cpu().contiguous().view(torch.uint8).numpy())
 
 
 def tower_of(model: Any) -> Any:
-    """The vision tower of a Qwen3-VL, with or without adapter."""
+    """The vision tower of a Qwen3-VL, with or without adapter.
+
+    >>> from medix_lite.models.load import load_policy
+    >>> type(tower_of(load_policy()[0])).__name__
+    'Qwen3VLVisionModel'
+    """
     return next(module for name, module in model.named_modules() if name.rpartition(".")[2] == "visual")
 
 
@@ -69,7 +79,14 @@ def see_once(tower: Any, *, remember: bool = False) -> Callable[[], None]:
 
 
 class Pictures(NamedTuple):
-    """The pictures of a batch: patches (all pictures one after the other), shapes (pictures, 3), and how many each row has."""
+    """The pictures of a batch: patches (all pictures one after the other), shapes (pictures, 3), and how many each row has.
+
+    >>> import torch
+    >>> shapes = torch.tensor([[1, 2, 2], [1, 2, 4], [1, 2, 2]])  # 4, 8 and 4 patches; the second row has no picture
+    >>> pictures = Pictures(torch.arange(16)[:, None], shapes, [2, 0, 1])
+    >>> [len(patches) for patches, _ in pictures.by_row()], pictures.of_rows([2]).pixel_values.ravel().tolist()
+    ([12, 0, 4], [12, 13, 14, 15])
+    """
 
     pixel_values: Any
     image_grid_thw: Any

@@ -43,7 +43,12 @@ QUESTIONS = 20_000  # questions about the tiny world that the judge's examples a
 
 
 def train_tokenizer(texts: Iterable[str], vocabulary: int = VOCABULARY) -> Any:
-    """A byte-level BPE tokenizer (`PreTrainedTokenizerFast`) with Qwen's chat marks; tags and grammar marks are one token each."""
+    """A byte-level BPE tokenizer (`PreTrainedTokenizerFast`) with Qwen's chat marks; tags and grammar marks are one token each.
+
+    >>> tokenizer = train_tokenizer(["pleural effusion"] * 9, vocabulary=300)
+    >>> tokenizer.decode(tokenizer("<think>pleural effusion</think>").input_ids), len(tokenizer("<think>").input_ids)
+    ('<think>pleural effusion</think>', 1)
+    """
     bpe = Tokenizer(models.BPE())
     digits, bytes_ = pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)
     bpe.pre_tokenizer = pre_tokenizers.Sequence([digits, bytes_])
@@ -276,7 +281,12 @@ def _save_models(folder: Path, tokenizer: Any, settings: dict[str, int], progres
 
 
 def corpus(seed: int, n: int = 3000) -> Iterable[str]:
-    """Text for the tokenizer: prompts, responses, judge prompts and verdicts."""
+    """Text for the tokenizer: prompts, responses, judge prompts and verdicts.
+
+    >>> texts = list(corpus(seed=0, n=2))
+    >>> len(texts)
+    6
+    """
     rng = np.random.default_rng(seed)
     questions = judge_questions(n, seed + 1)
     for sample in questions:

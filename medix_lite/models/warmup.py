@@ -21,7 +21,11 @@ P_VAGUE, P_VAGUE_ELSEWHERE, P_NEAR_MISS, P_SLIP = 0.8, 0.04, 0.08, 0.12
 
 
 def pick_other(rng: np.random.Generator, values: Any, value: Any) -> Any:
-    """One of the values that is not `value`, unless there is no other."""
+    """One of the values that is not `value`, unless there is no other.
+
+    >>> pick_other(np.random.default_rng(0), ["left", "right"], "left")
+    'right'
+    """
     return pick(rng, [v for v in values if v != value] or [value])
 
 
@@ -44,7 +48,13 @@ def is_cautious(facts: dict[str, Any]) -> bool:
 
 
 def write_response(sample: Sample, rng: np.random.Generator) -> str:
-    """One response in the backbone's manner: truthful reasoning, an answer that may be vague or a near miss, a format slip."""
+    """One response in the backbone's manner: truthful reasoning, an answer that may be vague or a near miss, a format slip.
+
+    >>> from medix_lite.tiny_world.questions import generate
+    >>> sample, _ = next(generate(1, "warmup", 0, pictures=False))
+    >>> write_response(sample, np.random.default_rng(0))  # vague, and a tag is missing
+    '<ULTRASOUND><think>this ultrasound shows thyroid calcification on the left.</think>something abnormal</answer>'
+    """
     thinking, answer = _reason(sample), _answer(sample, rng)
     tag = f"<{sample.modality}>" if sample.modality else ""
     response = f"{tag}<think>{thinking}</think><answer>{answer}</answer>"

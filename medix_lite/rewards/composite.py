@@ -35,6 +35,11 @@ class Reward(BaseModel):
         total: 0-1; None if a signal failed.
         preset: the preset's name.
         problems: the response's deviations from the grammar, and "zero rule" where that applied.
+
+    >>> signals = {"accuracy": None, "semantic": 1, "format": 1, "modality": None}
+    >>> failed = Reward(id="a", signals=signals, total=None, preset="robust")
+    >>> failed.total is None  # not 0: the judge failed, not the answer
+    True
     """
 
     id: str
@@ -70,6 +75,9 @@ def is_zeroed(answer: str | None) -> bool:
     """The authors' rule: the answer is empty, one character long or holds "__", ":" or "?".
 
     It gives 0 to right answers ("B", "T4:N1"), which is why only `faithful` has it.
+
+    >>> [is_zeroed(answer) for answer in ("B", "T4:N1", "pleural effusion", None)]
+    [True, True, False, True]
     """
     text = (answer or "").strip()
     return len(text) <= 1 or any(mark in text for mark in ("__", ":", "?"))
@@ -136,6 +144,16 @@ def reward_to_file(
 
     Raises:
         InputError: the file holds something else, or rewards of another judge, preset or responses.
+
+    >>> import tempfile
+    >>> from medix_lite.judging.judges import make_judge
+    >>> from medix_lite.models.load import load_embedder
+    >>> path, asked = Path(tempfile.mkdtemp()) / "rewards.jsonl", Sample(id="a", question="Seen?", reference="pleural effusion")
+    >>> text = "<think>White.</think><answer>pleural effusion</answer>"
+    >>> for _ in range(2):
+    ...     rewards = reward_to_file(path, [asked], [text], [0], make_judge("rules"), load_embedder(), "robust")
+    >>> rewards[0].total, path.read_text().count("\\n")  # the second call read the row
+    (1.0, 1)
     """
     columns: tuple[Sequence[Any], ...] = samples, texts, indices
     made_by = judge.judge_id, find_preset(preset).name
@@ -161,6 +179,14 @@ class CompositeReward:
 
     Attributes:
         overlaps: whether a server judges, so that it pays to `start` before the trainer computes log-probabilities.
+
+    >>> from medix_lite.judging.judges import make_judge
+    >>> from medix_lite.models.load import load_embedder
+    >>> asked = Sample(id="a", question="Seen?", reference="pleural effusion")
+    >>> reward = CompositeReward({"a": asked}, make_judge("rules"), load_embedder())
+    >>> texts = [f"<think>White.</think><answer>{answer}</answer>" for answer in ("pleural effusion", "no pleural effusion")]
+    >>> [round(total, 3) for total in reward(None, texts, id=["a", "a"])]
+    [1.0, 0.105]
     """
 
     __name__ = "composite"  # TRL logs a reward under its name
@@ -216,6 +242,10 @@ class CompositeReward:
 
 
 def completion_text(completion: Any) -> str:
-    """The text of a TRL completion: a string, or a conversation whose last message has text or text parts."""
+    """The text of a TRL completion: a string, or a conversation whose last message has text or text parts.
+
+    >>> completion_text("flu"), completion_text([{"role": "assistant", "content": [{"type": "text", "text": "flu"}]}])
+    ('flu', 'flu')
+    """
     content = completion if isinstance(completion, str) else completion[-1]["content"] if completion else ""
     return "".join(part.get("text") or "" for part in content) if isinstance(content, list) else content or ""

@@ -38,6 +38,11 @@ def compute_score(
     Raises:
         InputError: a sample cannot be read, or a response cannot be scored: EasyR1 has no place for a missing reward, and a zero
             would punish an answer for a judge's failure. The trainer resumes from its last checkpoint.
+
+    >>> asked = Sample(id="a", question="What is seen?", reference="pleural effusion")
+    >>> text = "<think>White.</think><answer>pleural effusion</answer>"
+    >>> compute_score([{"response": text, "ground_truth": asked.model_dump_json()}], judge="rules")
+    [{'overall': 1.0, 'accuracy': 1.0, 'semantic': 1.0, 'format': 1.0}]
     """
     rows = [validated(Sample, json.loads(row["ground_truth"]), "ground_truth") for row in reward_inputs]
     texts = [row["response"] for row in reward_inputs]

@@ -20,6 +20,10 @@ class Preset:
         tiers: whether all deterministic tiers may decide, or only the exact match before the model.
         zero_rule: whether answers that are empty, one character long or hold "__", ":" or "?" get 0 for both accuracy
             signals, as in the authors' code.
+
+    >>> strict = Preset("strict", threshold=0.9)
+    >>> strict.weights == PRESETS["robust"].weights, strict.zero_rule
+    (True, False)
     """
 
     name: str
@@ -38,6 +42,9 @@ def find_preset(preset: str | Preset) -> Preset:
 
     Raises:
         InputError: there is none.
+
+    >>> find_preset("faithful").zero_rule, find_preset("robust").zero_rule
+    (True, False)
     """
     if isinstance(preset, Preset):
         return preset

@@ -85,7 +85,13 @@ def semantic_signal(
 
 
 def embed(embedder: Any, texts: list[str]) -> NDArray[np.float32]:
-    """Unit vectors of n texts, shape (n, width), from a `SentenceTransformer`."""
+    """Unit vectors of n texts, shape (n, width), from a `SentenceTransformer`.
+
+    >>> from medix_lite.models.load import load_embedder
+    >>> vectors = embed(load_embedder(), ["pleural effusion", "fluid around the lung"])
+    >>> vectors.shape, bool(vectors[0] @ vectors[1] > 0.67)
+    ((2, 64), True)
+    """
     readable = [text.encode("utf-8", "replace").decode() for text in texts]  # tokenizers refuse lone surrogates
     vectors = embedder.encode(readable, normalize_embeddings=True, convert_to_numpy=True, show_progress_bar=False)
     return np.asarray(vectors, np.float32)

@@ -27,6 +27,9 @@ class Latent:
         side: `left` or `right` of the patient, or None.
         radius: of a finding that is measured, in units of half a picture.
         count: of a finding that is counted.
+
+    >>> Latent("pneumothorax", "left").sign, Latent("pneumothorax", "right").sign
+    (1, -1)
     """
 
     finding: str | None = None
@@ -41,12 +44,21 @@ class Latent:
 
 
 def soft(distance: Array, edge: float = 0.06) -> Array:
-    """A mask that is 1 where `distance` < 0 and fades to 0 over `edge` (in units of half a picture)."""
+    """A mask that is 1 where `distance` < 0 and fades to 0 over `edge` (in units of half a picture).
+
+    >>> soft(np.array([-1.0, 0.0, 1.0])).round(2).tolist()
+    [1.0, 0.5, 0.0]
+    """
     return 1 / (1 + np.exp(np.clip(distance / edge * 4, -30, 30)))
 
 
 def ellipse(cx: float, cy: float, rx: float, ry: float, angle: float = 0.0, edge: float = 0.06) -> Array:
-    """A soft filled ellipse; centre and radii in units of half a picture, angle in radians."""
+    """A soft filled ellipse; centre and radii in units of half a picture, angle in radians.
+
+    >>> disc = ellipse(0, 0, 0.5, 0.25)
+    >>> disc.shape, disc[32, [0, 24, 32, 40, 63]].round().tolist(), disc[[0, 20, 32, 44, 63], 32].round().tolist()
+    ((64, 64), [0.0, 1.0, 1.0, 1.0, 0.0], [0.0, 0.0, 1.0, 0.0, 0.0])
+    """
     dx, dy = X - cx, Y - cy
     u = dx * np.cos(angle) + dy * np.sin(angle)
     v = dy * np.cos(angle) - dx * np.sin(angle)
@@ -54,7 +66,12 @@ def ellipse(cx: float, cy: float, rx: float, ry: float, angle: float = 0.0, edge
 
 
 def stroke(xs: list[float] | Array, ys: list[float] | Array, width: float, edge: float = 0.05) -> Array:
-    """A soft polyline through the points, `width` across (half a picture = 1)."""
+    """A soft polyline through the points, `width` across (half a picture = 1).
+
+    >>> line = stroke([-0.5, 0.5], [0, 0], width=0.2)
+    >>> line[32, [0, 32, 63]].round().tolist(), line[[0, 32, 63], 32].round().tolist()
+    ([0.0, 1.0, 0.0], [0.0, 1.0, 0.0])
+    """
     distance = np.full((SIZE, SIZE), np.inf)
     for (ax, ay), (bx, by) in itertools.pairwise(zip(xs, ys, strict=True)):
         dx, dy = bx - ax, by - ay
@@ -64,7 +81,11 @@ def stroke(xs: list[float] | Array, ys: list[float] | Array, width: float, edge:
 
 
 def blend(picture: Array, mask: Array, value: float | Colour, strength: float = 1.0) -> Array:
-    """Paint `value` where `mask` is, over a grey (64, 64) or colour (64, 64, 3) picture."""
+    """Paint `value` where `mask` is, over a grey (64, 64) or colour (64, 64, 3) picture.
+
+    >>> blend(np.zeros((2, 2)), np.array([[1.0, 0], [0, 1]]), 0.8, strength=0.5).tolist()
+    [[0.4, 0.0], [0.0, 0.4]]
+    """
     alpha = mask * strength
     if picture.ndim == 3:
         alpha = alpha[..., None]

@@ -21,6 +21,10 @@ class Concept(BaseModel, extra="forbid"):
         sided: whether the finding has a side. `sizes`: in mm, where it is measured. `counted`: what is counted, in the plural.
         ages, sexes: in whom it is drawn, so that no child has presbycusis.
         ambiguous: forms that mean something else elsewhere.
+
+    >>> concept = load_lexicon()["pneumothorax"]
+    >>> concept.modality, concept.sided, concept.near_misses[0]
+    ('X_RAY', True, 'pneumonia')
     """
 
     name: str
@@ -56,5 +60,9 @@ def load_lexicon() -> dict[str, Concept]:
 
 @cache
 def findings(modality: str | None = None) -> tuple[Concept, ...]:
-    """Findings that can be drawn, of one modality or of all; `normal` is not among them."""
+    """Findings that can be drawn, of one modality or of all; `normal` is not among them.
+
+    >>> [concept.name for concept in findings("MICROSCOPY")]
+    ['malaria', 'sickle cell disease', 'leukaemia']
+    """
     return tuple(c for c in load_lexicon().values() if c.kind == "finding" and c.modality and modality in (None, c.modality))

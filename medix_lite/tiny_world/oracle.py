@@ -34,7 +34,11 @@ _LABEL = re.compile(r"\W*(?:it is )?(?:(?:the )?(?:answer|option|choice)\W+(?:is
 
 
 class Truth(NamedTuple):
-    """What the oracle says: whether the answer is true, whether it hedges, why, and a score (for reports in fifths)."""
+    """What the oracle says: whether the answer is true, whether it hedges, why, and a score (for reports in fifths).
+
+    >>> check_answer({"family": "finding", "truth": "glioma", "finding": "glioma", "side": "left"}, "possibly glioma")
+    Truth(correct=False, hedged=True, why='it hedges: possibly', score=0.0)
+    """
 
     correct: bool
     hedged: bool
@@ -43,7 +47,13 @@ class Truth(NamedTuple):
 
 
 class Grade(NamedTuple):
-    """A report's points of five, and the facts that it covers, misses, invents and contradicts."""
+    """A report's points of five, and the facts that it covers, misses, invents and contradicts.
+
+    >>> facts = {"family": "report", "finding": "glioma", "side": "left", "size_mm": 20, "count": None, "truth": None}
+    >>> grade = grade_report(facts, "glioma on the right")
+    >>> grade.score, grade.covered, grade.missing, grade.contradicted
+    (2, ['glioma'], ['left side', '20 mm'], ['right side'])
+    """
 
     score: int
     covered: list[str]
@@ -55,7 +65,11 @@ class Grade(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class Claim:
-    """A concept, size (mm) or count that a text names; if `bound`, it is only said of a denied finding."""
+    """A concept, size (mm) or count that a text names; if `bound`, it is only said of a denied finding.
+
+    >>> [(claim.value, claim.denied, claim.hedged) for claim in read("possibly glioma, no pneumonia").claims]
+    [('glioma', False, True), ('pneumonia', True, False)]
+    """
 
     kind: str
     value: Any
@@ -73,7 +87,12 @@ Parts = list[str | Claim]
 
 
 class Reading(NamedTuple):
-    """A text as the oracle reads it; `answers` holds "yes" and "no", `presents` tells that it says that a thing is there."""
+    """A text as the oracle reads it; `answers` holds "yes" and "no", `presents` tells that it says that a thing is there.
+
+    >>> reading = read("Yes, perhaps there is a glioma")
+    >>> reading.answers, reading.hedges
+    ({'yes'}, ['perhaps'])
+    """
 
     claims: list[Claim]
     hedges: list[str]

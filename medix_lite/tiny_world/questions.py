@@ -29,12 +29,21 @@ Facts = dict[str, Any]
 
 
 def seed_of(*parts: object) -> int:
-    """A 63-bit seed from anything printable: equal parts, equal seed."""
+    """A 63-bit seed from anything printable: equal parts, equal seed.
+
+    >>> train, again, test = (seed_of("picture", split, 7) for split in ("train", "train", "test"))
+    >>> train == again, train == test
+    (True, False)
+    """
     return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:8], "big") >> 1
 
 
 def wording() -> dict[str, Any]:
-    """`data/questions.yaml`: what share of questions is of which kind, and their words."""
+    """`data/questions.yaml`: what share of questions is of which kind, and their words.
+
+    >>> sorted(wording()["patients"])
+    ['adult', 'child', 'older']
+    """
     return read_table("questions")
 
 
@@ -52,17 +61,29 @@ def owner(facts: Facts) -> str:
 
 
 def place_of(side: str, modality: str) -> str:
-    """` on the left`, or ` in the left eye` where a picture shows one of two organs."""
+    """` on the left`, or ` in the left eye` where a picture shows one of two organs.
+
+    >>> place_of("left", "X_RAY"), place_of("left", "FUNDUS_PHOTOGRAPHY")
+    (' on the left', ' in the left eye')
+    """
     return f" in the {side} {PAIRED[modality]}" if modality in PAIRED else f" on the {side}"
 
 
 def count_of(count: int, counted: str) -> str:
-    """`3 blasts`, `1 blast`."""
+    """`3 blasts`, `1 blast`.
+
+    >>> count_of(3, "blasts"), count_of(1, "blasts")
+    ('3 blasts', '1 blast')
+    """
     return f"{count} {counted.removesuffix('s') if count == 1 else counted}"
 
 
 def describe(facts: Facts) -> str:
-    """A report in one line: the finding with its side, size and count, in the words of the policy's forms."""
+    """A report in one line: the finding with its side, size and count, in the words of the policy's forms.
+
+    >>> describe({"modality": "X_RAY", "finding": "pneumothorax", "side": "left", "size_mm": None, "count": None})
+    'pneumothorax on the left'
+    """
     lexicon = load_lexicon()
     if facts["finding"] is None:
         return lexicon["normal"].policy[0]
@@ -82,6 +103,10 @@ def generate(n: int, split: str, seed: int, pictures: bool = True) -> Iterator[t
 
     Raises:
         InputError: the split is unknown.
+
+    >>> one, again = (next(generate(1, "test", seed, pictures=False)) for seed in (0, 0))
+    >>> one == again, one[0].source
+    (True, 'phantoms')
     """
     if split not in SPLITS:
         raise InputError(f"unknown split {split!r}; use one of {', '.join(SPLITS)}")
@@ -117,7 +142,11 @@ def _what_is_unseen(family: str, split: str, rng: np.random.Generator) -> str | 
 
 
 def pick(rng: np.random.Generator, items: Any) -> Any:
-    """One of the items, each as likely."""
+    """One of the items, each as likely.
+
+    >>> pick(np.random.default_rng(0), ["left", "right"])
+    'right'
+    """
     return items[rng.integers(len(items))]
 
 

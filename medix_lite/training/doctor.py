@@ -36,6 +36,10 @@ def vitals(rows: Iterable[dict[str, Any]], adapter: Path | None = None) -> dict[
 
     Raises:
         InputError: the metrics hold no training step.
+
+    >>> found = vitals({"step": step, "reward": 0.25 * step, "loss": 0.0} for step in range(3))
+    >>> found["reward first"], found["reward last"], found["reward rise"]
+    (0.0, 0.5, 0.5)
     """
     table, found = list(rows), dict[str, float]()
     if not any("reward" in row for row in table):
@@ -84,6 +88,13 @@ def hold_against_reference(folder: Path) -> list[str]:
 
     Returns:
         one line if the run is within them or cannot be compared; else a line for each score outside, and what differs.
+
+    >>> import tempfile
+    >>> from medix_lite.files import write_json
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> write_json(folder / "run.json", {"profile": {"name": "tiny-cpu"}})
+    >>> hold_against_reference(folder)
+    ['not compared with reference runs: there is no results.json']
     """
     choices, results = read_json(folder / "run.json"), folder / "results.json"
     path = DATA / "reference" / f"{choices['profile']['name']}.json"

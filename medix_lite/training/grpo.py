@@ -55,6 +55,12 @@ def grpo_config(profile: Profile, out: Path, seed: int, processor: Any) -> Any:
 
     Raises:
         InputError: the responses of a step do not divide among the processes.
+
+    >>> from medix_lite.models.load import load_policy
+    >>> from medix_lite.profiles import load_profile
+    >>> config = grpo_config(load_profile("tiny-cpu"), Path("unused"), 0, load_policy()[1])
+    >>> config.num_generations, config.loss_type, config.use_vllm
+    (8, 'grpo', False)
     """
     from trl import GRPOConfig
 
@@ -262,7 +268,13 @@ def token_logps(trainer: Any, batch: dict[str, Any]) -> tuple[NDArray[np.float64
 
 
 def load_for_training(profile: Profile, seed: int) -> tuple[Any, Any, Any]:
-    """Model, processor and LoRA configuration (None where Unsloth has put the adapter on already)."""
+    """Model, processor and LoRA configuration (None where Unsloth has put the adapter on already).
+
+    >>> from medix_lite.profiles import load_profile
+    >>> model, processor, lora = load_for_training(load_profile("tiny-cpu"), seed=0)
+    >>> lora.r, lora.lora_alpha, lora.lora_dropout
+    (16, 32, 0.0)
+    """
     from ..models.load import load_policy, load_unsloth
 
     t = profile.training

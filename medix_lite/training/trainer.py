@@ -20,6 +20,10 @@ def teaches(rewards: NDArray[np.floating[Any]], by: str) -> NDArray[np.bool_]:
 
     Returns:
         shape (groups,); a group with fewer than two scored completions is never kept.
+
+    >>> groups = np.array([[1.0, 1, 1], [0.1, 0.1, 0.1], [0.1, 0.9, np.nan], [0.5, np.nan, np.nan]])
+    >>> teaches(groups, "mean").tolist(), teaches(groups, "std").tolist()
+    ([False, True, True, False], [False, False, True, False])
     """
     scored = ~np.isnan(rewards)
     mean = np.where(scored, rewards, 0).sum(1) / np.maximum(scored.sum(1), 1)
@@ -40,6 +44,9 @@ def trainer_class(by: str | None = None, most: int = 1, *, share_prompts: bool =
     Args:
         by: which groups are kept, as for `teaches`; None keeps all.
         most: batches drawn at most; what is missing then is filled up with groups that were dropped.
+
+    >>> trainer_class("std", 4).__mro__[1].__name__
+    'GRPOTrainer'
     """
     import torch
     from trl import GRPOTrainer
