@@ -39,8 +39,9 @@ env: .venv/.base
 test: .venv/.dev .venv/.vllm
 	$(BIN)/python -m pytest $(ARGS)
 
+# By two processes of one thread each: most of these tests compute little. A file's tests stay together, for what they share.
 test-fast: .venv/.dev
-	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile $(ARGS)
 
 lint: .venv/.dev
 	$(BIN)/ruff check .

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from medix_lite.files import InputError, refuse_existing, render, write_text
+from medix_lite.files import InputError, refuse_existing, render, write_aside, write_text
 from medix_lite.judging.judges import make_judge
 from medix_lite.models.load import load_embedder
 from medix_lite.profiles import Profile
@@ -84,8 +84,8 @@ def export_easyr1(curated: Path, profile: Profile, out: Path) -> dict[str, int]:
             "images": [sample.images for sample in samples],
             "answer": [json.dumps(sample.model_dump(exclude={"images", "facts"})) for sample in samples],
         }
-        out.mkdir(parents=True, exist_ok=True)
-        Dataset.from_dict(columns).cast_column("images", Sequence(Image())).to_parquet(out / f"{split}.parquet")
+        with write_aside(out / f"{split}.parquet") as aside:
+            Dataset.from_dict(columns).cast_column("images", Sequence(Image())).to_parquet(aside)
         rows[split] = len(samples)
     where = {"folder": str(out.resolve()), "reward_function": f"{Path(__file__).resolve()}:compute_score"}
     write_text(out / "config.yaml", render("easyr1.yaml.j2", profile=profile, t=profile.training, **where))
