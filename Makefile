@@ -39,7 +39,7 @@ env: .venv/.base
 test: .venv/.dev .venv/.vllm
 	$(BIN)/python -m pytest $(ARGS)
 
-# By two processes of one thread each: most of these tests compute little. A file's tests stay together, for what they share.
+# Two processes of one thread each: most of these tests are small. Those of a file stay in one process, since they share fixtures.
 test-fast: .venv/.dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile $(ARGS)
 

@@ -75,8 +75,9 @@ def write_aside(path: Path | str) -> Iterator[Path]:
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "scores.txt"
     >>> with write_aside(path) as aside:
-    ...     aside.write_text("all of it"), path.exists()
-    (9, False)
+    ...     _ = aside.write_text("all of it")
+    ...     path.exists()
+    False
     >>> path.read_text()
     'all of it'
     """

@@ -101,8 +101,8 @@ class Training(Strict):
 class Evaluation(Strict):
     """Settings of generation and scoring.
 
-    >>> Evaluation().copies
-    8
+    >>> load_profile("tiny-cpu", {"evaluation.copies": 2}).evaluation.copies
+    2
     """
 
     batch_size: int = 64
@@ -112,8 +112,8 @@ class Evaluation(Strict):
 class Memory(Strict):
     """Estimated gigabytes and where each part lives.
 
-    >>> sorted(Memory.model_fields)
-    ['embedder', 'judge', 'policy', 'rollouts']
+    >>> load_profile("tiny-cpu").memory.policy
+    '0.01 GB, RAM'
     """
 
     policy: str

@@ -64,7 +64,9 @@ def absolute_source(source: str) -> str:
     Raises:
         InputError: the source is unknown or its path is missing.
 
-    >>> absolute_source("phantoms"), absolute_source("folder:nowhere")
+    >>> Path(absolute_source("folder:.").removeprefix("folder:")).is_absolute()
+    True
+    >>> absolute_source("folder:nowhere")
     Traceback (most recent call last):
     medix_lite.files.InputError: source 'folder:nowhere': nowhere is not a folder; give the folder that holds the data
     """

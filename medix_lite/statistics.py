@@ -62,8 +62,10 @@ def gap(values: ArrayLike, inside: ArrayLike, clusters: list[str] | None = None,
     Returns:
         as `bootstrap`, n being the group's; all None where one side is empty.
 
-    >>> gap([1, 1, 0, 0], [True, True, False, False])
-    {'value': 1.0, 'ci95': [1.0, 1.0], 'n': 2}
+    >>> gap([1, 1, 0, 0], [True, True, False, False])["value"]
+    1.0
+    >>> gap([1, 1, 0], [True, True, True])  # nobody is outside
+    {'value': None, 'ci95': [None, None], 'n': 3}
     """
     numbers, within = np.asarray(values, dtype=float), np.asarray(inside, dtype=bool)
     keep = ~np.isnan(numbers)

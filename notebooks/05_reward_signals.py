@@ -149,8 +149,9 @@ display(Markdown("\n".join(line.strip() for line in claims)))
 # - *Does the composite end lower*, then, because dividing by a group's spread makes a slip of the tag count as much as a false answer (notebook
 #   03)? *Undivided* tests that. It ends at 0.835, the composite at 0.831: no difference that three seeds could show.
 # - *Every concept has one name in the references*, and a policy can learn one name, so exact match comes out ahead. Where references vary in
-#   their words, as those of people do, it falls behind in each seed, and the composite does not care. Longer training does not turn it: after
-#   130 steps, on 1,200 questions, exact match is ahead by 0.010 [0.004, 0.016] (`data/reference/signals-130-steps.json`).
+#   their words, as those of people do, it falls behind in each seed, and the composite does not care. Where each
+#   concept has one name, longer training does not put the composite ahead either: after 130 steps, on 1,200 questions, exact match leads by
+#   0.010 [0.004, 0.016] (`data/reference/signals-130-steps.json`).
 # - *Three seeds are few.* The intervals are over questions. Seeds of one arm end up to 0.07 apart; all arms from 0.83 to 0.85 lie within 0.02.
 #   We do not know their order, though some intervals exclude 0. What is far outside: *format only* and *random*, 0.32 below.
 #

@@ -33,8 +33,8 @@ def examine(numbered: tuple[int, str, Row], index: TextIndex, how: Looking) -> d
     >>> from medix_lite.curation.rows import Row
     >>> asked = "What is it?", "This meningioma: what is it?"
     >>> rows = [Row("a", "train", {"question": question, "reference": "meningioma"}) for question in asked]
-    >>> [examine((0, "folder:mine", row), TextIndex([]), Looking(Path()))["reason"] is None for row in rows]
-    [True, False]
+    >>> [examine((0, "folder:mine", row), TextIndex([]), Looking(Path()))["reason"] for row in rows]
+    [None, 'the reference stands in the question']
     """
     number, spec, row = numbered
     name = spec.partition(":")[0]

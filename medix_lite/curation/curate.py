@@ -181,8 +181,8 @@ def _ranked(counts: Counter[str], top: int | None = None) -> dict[str, int]:
 def kind_of_reason(reason: str) -> str:
     """A reason without the names and numbers in it, to count by.
 
-    >>> kind_of_reason("cannot read image /data/a.png: truncated") == kind_of_reason("cannot read image /data/b.png: truncated")
-    True
+    >>> kind_of_reason("cannot read image /data/a.png: truncated")
+    'cannot read …'
     """
     short = re.sub(r"(?: of| to| image)? (?:\S*[\d/]\S*|'[^']*')", " …", reason.partition(":")[0])[:80]
     return short.encode("utf-8", "replace").decode()

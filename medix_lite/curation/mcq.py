@@ -39,8 +39,8 @@ def read_mcq(path: Path) -> Iterator[Row]:
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "exam.csv"
     >>> _ = path.write_text("Which nerve is cut?,ulnar nerve,tibial nerve,A\\nWhich one is no nerve?,ulnar nerve,aorta,B\\n")
-    >>> [row.problem and row.problem.partition(":")[0] for row in read_mcq(path)]  # the second asks for nothing without its options
-    [None, 'not made open-ended']
+    >>> [row.problem for row in read_mcq(path)]
+    [None, 'not made open-ended: it does not ask for one thing in one of the forms that name what it is']
     """
     for name, choice in read_choices(path):
         if isinstance(choice, str):
@@ -157,9 +157,14 @@ def read_pubmedqa(path: Path) -> Iterator[Row]:
     Raises:
         InputError: one of the two files is missing or is not keyed by PubMed id.
 
-    >>> list(read_pubmedqa(Path("nowhere")))
-    Traceback (most recent call last):
-    medix_lite.files.InputError: cannot read nowhere/data/ori_pqal.json: No such file or directory
+    >>> import tempfile
+    >>> from medix_lite.files import write_json
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> row = {"QUESTION": "Does it help?", "LABELS": ["RESULTS"], "CONTEXTS": ["It did."], "final_decision": "yes"}
+    >>> write_json(folder / "data" / "ori_pqal.json", {"1": row, "2": row})
+    >>> write_json(folder / "data" / "test_ground_truth.json", {"2": "yes"})
+    >>> [(found.id, found.split) for found in read_pubmedqa(folder)]
+    [('pubmedqa-1', 'train'), ('pubmedqa-2', 'test')]
     """
     rows, truth = (read_json(path / "data" / name) for name in ("ori_pqal.json", "test_ground_truth.json"))
     if not isinstance(rows, dict) or not isinstance(truth, dict):

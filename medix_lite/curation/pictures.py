@@ -80,7 +80,7 @@ def look_at(picture: str | bytes, how: Looking) -> Look:
     >>> Image.new("RGB", (64, 64)).save(folder / "black.png")
     >>> look_at(str(folder / "black.png"), Looking(folder))  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    medix_lite.files.InputError: ...
+    medix_lite.files.InputError: ...black.png: every pixel is the same...
     """
     if isinstance(picture, bytes):
         return _look(picture, None, how)
@@ -149,7 +149,7 @@ def find_copies(pictures: list[tuple[str, bytes]]) -> NDArray[np.int64]:
     >>> for picture, path in zip((one, one, other), paths):
     ...     picture.save(path)
     >>> looks = [look_at(path, Looking(folder)) for path in paths]
-    >>> find_copies([(look.path, bytes.fromhex("".join(look.hashes))) for look in looks]).tolist()  # as JPEG it is a copy still
+    >>> find_copies([(look.path, bytes.fromhex("".join(look.hashes))) for look in looks]).tolist()  # the JPEG is a copy still
     [[1, 0]]
     """
     import faiss

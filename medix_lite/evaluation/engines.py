@@ -123,9 +123,12 @@ def seed_of(seed: int, sample: Sample, index: int) -> int:
 def served_messages(sample: Sample, **how: Any) -> list[dict[str, Any]]:
     """`chat_messages` in the form that OpenAI's interface has: pictures as PNG, without loss, inside the message.
 
-    >>> asked = Sample(id="a", question="What is seen?", reference="flu")
+    >>> import tempfile
+    >>> from PIL import Image
+    >>> Image.new("RGB", (64, 64)).save(path := f"{tempfile.mkdtemp()}/a.png")
+    >>> asked = Sample(id="a", question="What is seen?", reference="flu", modality="X_RAY", images=[path])
     >>> [part["type"] for part in served_messages(asked)[0]["content"]]
-    ['text']
+    ['image_url', 'text']
     """
     messages = chat_messages(sample, **how)
     for place, part in enumerate(messages[0]["content"]):

@@ -117,7 +117,7 @@ def generate(
     ['What is seen?']
     >>> generate(parrot, [asked], out, model_name="parrot", revision="2")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    medix_lite.files.InputError: ...
+    medix_lite.files.InputError: ...responses.jsonl holds responses of another revision; ...
     """
     written = read_jsonl(out, torn_last_line=True) if out.exists() else []
     made_by = {"task": task, "model": model_name, "revision": revision, "seed": seed}

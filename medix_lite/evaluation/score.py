@@ -74,7 +74,7 @@ def measure(greedy: Stage, sampled: Stage, copies: int) -> Measured:
     >>> measured = measure(([asked], [wrong], [no]), ([asked] * 8, [wrong] * 7 + [right], [no] * 7 + [yes]), 8)
     >>> {name: values.tolist() for name, values in measured.per_question.items() if name in ("true_accuracy", "pass_at_8")}
     {'true_accuracy': [0.0], 'pass_at_8': [1.0]}
-    >>> measured.agreement.tolist()
+    >>> measured.agreement.tolist()  # seven of eight say the same as the greedy answer
     [0.875]
     """
     samples, responses, verdicts = greedy

@@ -116,7 +116,7 @@ def audit(pairs: Sequence[Pair], verdicts: Sequence[Verdict]) -> dict[str, Any]:
 def share(hits: NDArray[np.bool_]) -> dict[str, Any]:
     """A share with Wilson's 95% interval, which does not shrink to nothing at 0 or 1.
 
-    >>> share(np.zeros(20, bool))  # nothing in 20 is no proof of nothing
+    >>> share(np.zeros(20, bool))  # none in 20 does not prove that there are none
     {'value': 0.0, 'ci95': [0.0, 0.1611]}
     """
     if not hits.size:
@@ -129,7 +129,7 @@ def kappa(table: Counts) -> Counts:
     """Cohen's kappa of 2 x 2 tables, shape (..., 2, 2): label by verdict; nan where chance alone agrees fully.
 
     >>> good, always_no = np.array([[[45.0, 5], [15, 35]], [[0, 50], [0, 50]]])
-    >>> float(kappa(good).round(3)), float(kappa(always_no))  # both are right half of the time or more; one by chance
+    >>> float(kappa(good).round(3)), float(kappa(always_no))  # right in 80% and in 50%; always NO is no better than chance
     (0.6, 0.0)
     """
     n = table.sum((-1, -2))

@@ -63,9 +63,9 @@ def api_key(url: str) -> str:
     """The key of a judge's or engine's server, from the environment; never printed. `OPENAI_API_KEY` goes to its own host only.
 
     >>> from unittest.mock import patch
-    >>> with patch.dict(os.environ, {"OPENAI_API_KEY": "secret"}, clear=True):
-    ...     print(api_key("https://api.openai.com/v1"), api_key("https://api.openai.com.example.org/v1"))
-    secret none
+    >>> with patch.dict(os.environ, {"OPENAI_API_KEY": "secret", "MEDIX_LITE_JUDGE_API_KEY": ""}):
+    ...     [api_key(f"https://{host}/v1") == "secret" for host in ("api.openai.com", "api.openai.com.example.org")]
+    [True, False]
     """
     own_host = re.match(r"https://api\.openai\.com(?:/|$)", url)
     return os.environ.get("MEDIX_LITE_JUDGE_API_KEY") or (os.environ.get("OPENAI_API_KEY") if own_host else None) or "none"

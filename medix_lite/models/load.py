@@ -126,8 +126,10 @@ def load_judge(path: str = "tiny:judge", revision: str | None = None) -> tuple[A
 def load_embedder(path: str = "tiny:embedder", revision: str | None = None) -> Any:
     """A `SentenceTransformer` on the CPU; loaded once in a process.
 
-    >>> load_embedder().encode(["pleural effusion", "pneumothorax"]).shape
-    (2, 64)
+    >>> texts = ["pleural effusion", "fluid around the lung", "pneumothorax"]
+    >>> reference, synonym, near_miss = load_embedder().encode(texts, normalize_embeddings=True)
+    >>> bool(reference @ synonym > reference @ near_miss)
+    True
     """
     from sentence_transformers import SentenceTransformer
 

@@ -51,7 +51,7 @@ def write_response(sample: Sample, rng: np.random.Generator) -> str:
     """One response in the backbone's manner: truthful reasoning, an answer that may be vague or a near miss, a format slip.
 
     >>> from medix_lite.tiny_world.questions import generate
-    >>> sample, _ = next(generate(1, "warmup", 0, pictures=False))
+    >>> sample, _ = next(generate(1, "warmup", seed=0, pictures=False))
     >>> write_response(sample, np.random.default_rng(0))  # vague, and a tag is missing
     '<ULTRASOUND><think>this ultrasound shows thyroid calcification on the left.</think>something abnormal</answer>'
     """

@@ -185,7 +185,7 @@ class CompositeReward:
     >>> asked = Sample(id="a", question="Seen?", reference="pleural effusion")
     >>> reward = CompositeReward({"a": asked}, make_judge("rules"), load_embedder())
     >>> texts = [f"<think>White.</think><answer>{answer}</answer>" for answer in ("pleural effusion", "no pleural effusion")]
-    >>> [round(total, 3) for total in reward(None, texts, id=["a", "a"])]
+    >>> [round(total, 3) for total in reward(None, texts, id=["a", "a"])]  # what denies the reference keeps the share of the format
     [1.0, 0.105]
     """
 

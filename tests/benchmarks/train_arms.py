@@ -1,11 +1,11 @@
 """An experiment of `data/arms.yaml`: every arm (or some, by name), several seeds each, on the frozen base.
 
-    python tests/benchmarks/train_arms.py EXPERIMENT RUN_FOLDER [SEEDS] [STEPS] [QUESTIONS] [ARM] [ARM] ...
+    python tests/benchmarks/train_arms.py EXPERIMENT RUN_FOLDER [SEEDS [STEPS [QUESTIONS [ARM ...]]]]
 
-EXPERIMENT is `signals` (which reward: notebook 05), `algorithms` or `rates` (how it learns: notebook 03); QUESTIONS are those of
-the test. Prints a line for each arm and seed, then the table; a killed call goes on. `RUN_FOLDER/EXPERIMENT.json` holds what the
-notebook shows, with the curves of every arm and seed. The last line is by how much the best arm ends ahead of the worst in true
-accuracy; for `signals`, the composite reward ahead of the best control that was run.
+EXPERIMENT is `signals` (which reward: notebook 05), `algorithms` or `rates` (how it learns: notebook 03); QUESTIONS is how
+many the test has. Prints a line for each arm and seed, then the table; a killed call goes on. `RUN_FOLDER/EXPERIMENT.json` holds
+what the notebook shows, with the curves of every arm and seed. The last line is by how much the best arm ends ahead of the worst
+in true accuracy; for `signals`, the composite reward ahead of the best control that was run.
 """
 
 import sys
@@ -34,6 +34,7 @@ def main(experiment: str, folder: Path, seeds: int = 3, steps: int = 100, questi
     settings = {
         "seeds": seeds,
         "steps": steps,
+        "questions": questions,
         "minutes_of_training": training,
         "policy": run.profile.policy.path,
     } | machine
@@ -47,8 +48,9 @@ def main(experiment: str, folder: Path, seeds: int = 3, steps: int = 100, questi
         )
     print(f"{(time.perf_counter() - started) / 60:.1f} minutes")
     true = {arm: row["true"]["value"] for arm, row in table.items() if arm != "base"}
-    if experiment == "signals":
-        print(f"{true['composite'] - max(true[arm] for arm in CONTROLS if arm in true):+.3f}")
+    controls = [true[arm] for arm in CONTROLS if arm in true]
+    if experiment == "signals" and "composite" in true and controls:
+        print(f"{true['composite'] - max(controls):+.3f}")
     else:
         print(f"{max(true.values()) - min(true.values()):+.3f}")
 
