@@ -70,11 +70,13 @@ publish: notebooks
 	cp $(RUN)/figures/*.png figures/
 
 # Pages are built from a copy, so that nothing is written into the checkout; every warning is an error. Needs no network.
+# The examples in the commands' docstrings are Python; they stay out of the page of what to type.
 site: .venv/.dev
 	rm -rf $(SITE)
 	mkdir -p $(SITE)/pages
 	tar cf - --exclude=__pycache__ --exclude=.ipynb_checkpoints *.md LICENSE CITATION.cff figures notebooks medix_lite | tar xf - -C $(SITE)/pages
 	$(BIN)/typer medix_lite.cli utils docs --name medix-lite --title Commands --output $(SITE)/pages/commands.md
+	sed -i.all '/^&gt;&gt;&gt;/,/^\*\*Usage/{/^\*\*Usage/!d;}' $(SITE)/pages/commands.md && rm $(SITE)/pages/commands.md.all
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -c .ci -d $(SITE)/doctrees $(SITE)/pages $(SITE)/html
 	cp $(SITE)/html/README.html $(SITE)/html/index.html
 	@echo "open $(SITE)/html/index.html"

@@ -128,6 +128,13 @@ def measure_policy(run: Run, adapter: Path | None, out: Path) -> dict[str, Any]:
     Returns:
         `true`, `judged` (by the run's own judge), `format`, `reasoning` (1 where nothing false is claimed in it) and `consistent`
         (1 where the answer does not contradict it), and `words`, the length of the answers.
+
+    >>> import tempfile
+    >>> from medix_lite.runs import open_run
+    >>> run = open_run(Path(tempfile.mkdtemp()) / "run", settings="data.train=4,data.probe=1,data.test=2")
+    >>> measured = measure_policy(run, None, run.folder / "base.jsonl")
+    >>> list(measured), len(measured["true"])
+    (['true', 'judged', 'format', 'reasoning', 'consistent', 'words'], 2)
     """
     samples = curated(run)["test"]
     rows = ask_policy(run.profile, samples, out, adapter=adapter, task="phantoms", seed=run.seed)

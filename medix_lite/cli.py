@@ -1,4 +1,7 @@
-"""The command line: `medix-lite COMMAND --help`. Bad input ends with one clear line and exit status 2."""
+"""The command line: `medix-lite COMMAND --help`. Bad input ends with one clear line and exit status 2.
+
+Each command is a plain function too; `--help` does not show what follows the form feed in its docstring.
+"""
 
 import os
 import sys
@@ -37,7 +40,15 @@ def run(
     parameter: Annotated[list[str] | None, typer.Option("-p", help="Notebook parameter name=value; may be repeated.")] = None,
     resume: Annotated[bool, typer.Option(help="Go on with a run folder that exists.")] = False,
 ) -> None:
-    """Run the notebooks under papermill, the same as by hand, and write the report."""
+    """Run the notebooks under papermill, the same as by hand, and write the report.
+
+    \f
+    >>> import tempfile
+    >>> run(Path(tempfile.mkdtemp()) / "run", notebooks="00", settings="data.train=8,data.test=4")  # doctest: +ELLIPSIS
+    00_start_here (1 of 1) ...
+    00_start_here: ... s
+    run folder: /...
+    """
     from .runner import run_notebooks
 
     own: dict[str, Any] = {"profile": profile, "source": source, "seed": seed, "judge": judge, "settings": settings}
@@ -62,7 +73,17 @@ def curate(
     allow_burned_in: Annotated[bool, typer.Option(help="Take DICOM files that say text is burned into them.")] = False,
     allow_mixed_licences: Annotated[bool, typer.Option(help="Mix sources whose licences do not allow it.")] = False,
 ) -> None:
-    """Turn sources into checked train, probe and test samples with a card and a report; goes on where it was stopped."""
+    """Turn sources into checked train, probe and test samples with a card and a report; goes on where it was stopped.
+
+    \f
+    >>> import tempfile
+    >>> curate(Path(tempfile.mkdtemp()), settings="data.train=8,data.probe=2,data.test=4")  # doctest: +ELLIPSIS
+    14 rows read = 14 kept + 0 rejected; 0 leaks
+    train: 8 drawn of 8
+    test: 4 drawn of 4
+    probe: 2 drawn of 2
+    report: /...
+    """
     from .curation.curate import curate as curate_source
 
     p = load_profile(profile, parse_settings(settings))
@@ -80,7 +101,13 @@ def curate(
 def fetch(
     name: Annotated[str, typer.Argument(help="bccd or pubmedqa.")], out: Annotated[Path, typer.Option(help="Folder to make.")]
 ) -> None:
-    """Download a public data set at a pinned commit and check its hash. Needs a network."""
+    """Download a public data set at a pinned commit and check its hash. Needs a network.
+
+    \f
+    >>> fetch("mimic", Path("data"))
+    Traceback (most recent call last):
+    medix_lite.files.InputError: unknown data set 'mimic'; use one of bccd, pubmedqa
+    """
     from .curation.fetch import fetch as fetch_data_set
 
     typer.echo(f"source: {name}:{fetch_data_set(name, out)}")
@@ -92,7 +119,13 @@ def build_tiny(
     overwrite: Annotated[bool, typer.Option(help="Replace models that are there, the frozen base included.")] = False,
     seed: SeedOption = 0,
 ) -> None:
-    """Build the three tiny models from scratch."""
+    """Build the three tiny models from scratch.
+
+    \f
+    >>> build_tiny()  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    medix_lite.files.InputError: /... exists already; give another folder with --out, or add --overwrite
+    """
     from .models.load import TINY
 
     if (out or TINY).exists() and not overwrite:
@@ -115,6 +148,12 @@ def train(
     """Train an adapter with GRPO; an interrupted run goes on from its last checkpoint.
 
     Several processes: `torchrun --nproc_per_node 2 -m medix_lite train ...`, or `accelerate launch` on several GPUs.
+
+    \f
+    >>> import tempfile
+    >>> short = "training.steps=1,training.group_size=2,training.prompts_per_step=1,data.train=4,data.probe=1,data.test=2"
+    >>> train(Path(tempfile.mkdtemp()) / "run", settings=short)  # doctest: +ELLIPSIS
+    1 steps in ... s: /...
     """
     from . import runs
     from .profiles import processes_of
@@ -141,7 +180,13 @@ def task(
     path: Annotated[Path | None, typer.Option(help="Its rows (or its source's folder) on this machine; one task only.")] = None,
     revision: Annotated[str | None, typer.Option(help="Commit of its data set on the Hub; one task only.")] = None,
 ) -> None:
-    """Write benchmarks as samples files, with what trivial answers score on each."""
+    """Write benchmarks as samples files, with what trivial answers score on each.
+
+    \f
+    >>> import tempfile
+    >>> task(["phantoms"], Path(tempfile.mkdtemp()))  # doctest: +ELLIPSIS
+    /...: 1200 questions; commonest answer 0.1275, always yes 0.0817, always A 0.0367
+    """
     from .evaluation.tasks import find_tasks, trivial_answers, write_task
 
     found = find_tasks(names or ["all", "more"])
@@ -167,7 +212,16 @@ def generate(
     settings: SettingsOption = "",
     engine: Annotated[str, typer.Option(help="transformers, vllm, or openai:MODEL@URL (whatever a server has).")] = "transformers",
 ) -> None:
-    """Generate responses to a samples file; goes on where an earlier call stopped."""
+    """Generate responses to a samples file; goes on where an earlier call stopped.
+
+    \f
+    >>> import tempfile
+    >>> from medix_lite.files import write_jsonl
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> write_jsonl(folder / "samples.jsonl", [{"id": "a", "question": "Which organ does glioma affect?", "reference": "brain"}])
+    >>> generate(folder / "samples.jsonl", folder / "responses.jsonl")  # doctest: +ELLIPSIS
+    /...: 1 responses, 0 truncated
+    """
     from .runs import ask_policy
     from .samples import read_samples
 
@@ -178,7 +232,13 @@ def generate(
 
 
 def say_failed(failed: list[str], then: str = "run the same command again to ask only these") -> None:
-    """End with status 1 if there are any: what was done is kept, some is missing."""
+    """End with status 1 if there are any: what was done is kept, some is missing.
+
+    >>> say_failed([])  # silent
+    >>> say_failed(["'a': timeout"])
+    Traceback (most recent call last):
+    SystemExit: medix-lite: 1 ended with an error, the first is 'a': timeout; run the same command again to ask only these
+    """
     if failed:
         sys.exit(f"medix-lite: {len(failed)} ended with an error, the first is {failed[0]}; {then}")
 
@@ -199,6 +259,15 @@ def judge(
     """Judge the answers of a responses file against their references; goes on where an earlier call stopped.
 
     Exit status 1 if a model failed on some of them: these stay UNSCORED, and the next call asks about them again.
+
+    \f
+    >>> import tempfile
+    >>> from medix_lite.files import write_jsonl
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> row = {"id": "a", "question": "What is seen?", "reference": "flu", "response": "<answer>flu</answer>"}
+    >>> write_jsonl(folder / "responses.jsonl", [row])
+    >>> judge(folder / "responses.jsonl", folder / "verdicts.jsonl", judge="rules")  # doctest: +ELLIPSIS
+    /...: 1 verdicts, 0 unscored
     """
     from .evaluation.files import join_responses, judge_responses, verdicts_path
     from .judging.judges import make_judge
@@ -219,7 +288,24 @@ def audit_judge(
     out: Annotated[Path, typer.Option(help="JSON file to write; the verdicts go beside it.")],
     judge: OneJudge = "tiny",
 ) -> None:
-    """Measure a judge against labels: agreement, and false positives and negatives of each kind of candidate."""
+    """Measure a judge against labels: agreement, and false positives and negatives of each kind of candidate.
+
+    \f
+    >>> import tempfile
+    >>> from medix_lite.files import write_jsonl
+    >>> folder, labels = Path(tempfile.mkdtemp()), {"flu": True, "influenza": True, "no flu": False}
+    >>> rows = [{"question": "Seen?", "reference": "flu", "candidate": text, "label": label} for text, label in labels.items()]
+    >>> write_jsonl(folder / "pairs.jsonl", rows)
+    >>> audit_judge(folder / "pairs.jsonl", folder / "audit.json", judge="rules")  # doctest: +ELLIPSIS
+    kappa: 0.4 [0.0, 1.0]
+    mcc: 0.5 [0.5, 1.0]
+    accuracy: 0.6667 [0.2077, 0.9385]
+    sensitivity: 0.5 [0.0945, 0.9055]
+    specificity: 1.0 [0.2065, 1.0]
+    unscored: 0.3333 [0.0615, 0.7923]
+    all: n 3, false positives 0.0, false negatives 0.5
+    /...: 3 pairs
+    """
     from .judging.audit import audit, judge_pairs, read_pairs
     from .judging.judges import make_judge
 
@@ -252,6 +338,17 @@ def score(
     """Score a responses file, whoever made it: accuracy with its interval, by task, format, modality, unscored, truncated.
 
     Exit status 1 if a model failed on some of them: these are UNSCORED, and neither leaderboard nor zip file is written.
+
+    \f
+    >>> import tempfile
+    >>> from medix_lite.files import write_jsonl
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> row = {"id": "a", "question": "What is seen?", "reference": "flu", "response": "<answer>flu</answer>"}
+    >>> write_jsonl(folder / "responses.jsonl", [row])
+    >>> score(folder / "responses.jsonl", judge="rules")  # doctest: +ELLIPSIS
+    judge: rules-4
+    accuracy: {'value': 1.0, 'ci95': [1.0, 1.0], 'n': 1}
+    ...
     """
     from .evaluation.files import score_file
     from .evaluation.leaderboard import add_scores, write_leaderboard
@@ -283,7 +380,18 @@ def prefer(
     n: Annotated[int, typer.Option(min=1, help="How many pairs.")] = 50,
     seed: SeedOption = 0,
 ) -> None:
-    """Make a blind study of whose answers people prefer, to be rated in a notebook (04 shows how); or say who is preferred."""
+    """Make a blind study of whose answers people prefer, to be rated in a notebook (04 shows how); or say who is preferred.
+
+    \f
+    >>> import tempfile
+    >>> from medix_lite.files import write_jsonl
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> row = {"id": "a", "question": "What is seen?", "reference": "flu"}
+    >>> for name in ("old", "new"):
+    ...     write_jsonl(folder / f"{name}.jsonl", [row | {"response": f"{name} answer"}])
+    >>> prefer(folder / "study", folder / "old.jsonl", folder / "new.jsonl")  # doctest: +ELLIPSIS
+    /...: 1 pairs
+    """
     from .evaluation.preference import make_study, summarise
 
     if (a is None) != (b is None):
@@ -303,7 +411,17 @@ def reward(
     judge: OneJudge = "tiny",
     preset: Annotated[str, typer.Option(help="robust or faithful.")] = "robust",
 ) -> None:
-    """Compute the composite reward of every response in a file; goes on where an earlier call stopped."""
+    """Compute the composite reward of every response in a file; goes on where an earlier call stopped.
+
+    \f
+    >>> import tempfile
+    >>> from medix_lite.files import write_jsonl
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> row = {"id": "a", "question": "Seen?", "reference": "flu", "response": "<think>It is.</think><answer>flu</answer>"}
+    >>> write_jsonl(folder / "responses.jsonl", [row])
+    >>> reward(folder / "responses.jsonl", folder / "rewards.jsonl", judge="rules")  # doctest: +ELLIPSIS
+    /...: 1 rewards, mean 1.000, 0 unscored
+    """
     from .evaluation.files import join_responses
     from .judging.judges import make_judge
     from .models.load import load_embedder
@@ -330,6 +448,11 @@ def doctor(
     """Say why a run does not learn (exit status 1 if it does not), and hold its scores against those of reference runs.
 
     Without a run: check that this machine has what a profile needs.
+
+    \f
+    >>> doctor()  # doctest: +ELLIPSIS
+    python: ...
+    profile tiny-cpu: ready
     """
     if run:
         from .training.doctor import diagnose, hold_against_reference
@@ -364,7 +487,16 @@ def export(
     run: Annotated[Path, typer.Argument(help="Run folder with a trained adapter.")],
     out: Annotated[Path, typer.Option(help="Folder to make.")],
 ) -> None:
-    """Write a run's adapter, its merged weights and a model card, for PEFT, transformers and vLLM."""
+    """Write a run's adapter, its merged weights and a model card, for PEFT, transformers and vLLM.
+
+    \f
+    >>> import tempfile
+    >>> short = "training.steps=1,training.group_size=2,training.prompts_per_step=1,data.train=4,data.probe=1,data.test=2"
+    >>> train(folder := Path(tempfile.mkdtemp()) / "run", settings=short)  # doctest: +ELLIPSIS
+    1 steps in ... s: /...
+    >>> export(folder, folder / "exported")  # doctest: +ELLIPSIS
+    /...: adapter, merged weights and README.md
+    """
     from .models.export import export_run  # slow to import
 
     export_run(run, out)
@@ -378,7 +510,20 @@ def export_for_easyr1(
     profile: ProfileOption = "qwen3-vl-30b",
     settings: SettingsOption = "",
 ) -> None:
-    """Write data and settings for EasyR1, which trains on several GPUs."""
+    """Write data and settings for EasyR1, which trains on several GPUs.
+
+    \f
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> curate(folder / "curated", settings="data.train=8,data.probe=1,data.test=4")  # doctest: +ELLIPSIS
+    13 rows read = 13 kept + 0 rejected; 0 leaks
+    train: 8 drawn of 8
+    test: 4 drawn of 4
+    probe: 1 drawn of 1
+    report: /...
+    >>> export_for_easyr1(folder / "curated", folder / "easyr1")  # doctest: +ELLIPSIS
+    /...: 8 rows to train on, 4 to test; python3 -m verl.trainer.main config=/...
+    """
     from .rewards.easyr1 import export_easyr1  # slow to import
 
     rows = export_easyr1(curated, load_profile(profile, parse_settings(settings)), out)
@@ -388,7 +533,14 @@ def export_for_easyr1(
 
 
 def main() -> None:
-    """Entry point: one clear line for what the user can mend."""
+    """Entry point: one clear line for what the user can mend.
+
+    >>> from unittest.mock import patch
+    >>> with patch.object(sys, "argv", ["medix-lite", "score", "--responses", "nowhere.jsonl"]):
+    ...     main()
+    Traceback (most recent call last):
+    SystemExit: 2
+    """
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
         return app()

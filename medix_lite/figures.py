@@ -47,7 +47,15 @@ def data_url(path: Path) -> str:
 
 
 def curation_counts(report: dict[str, Any]) -> Figure:
-    """Shares of each split by modality, kind of question, source and length of the reference, from a curation report."""
+    """Shares of each split by modality, kind of question, source and length of the reference, from a curation report.
+
+    >>> import tempfile
+    >>> from medix_lite.curation.curate import curate
+    >>> report = curate(["phantoms"], Path(tempfile.mkdtemp()), sizes={"train": 8, "probe": 1, "test": 4}, seed=0, image_size=64)
+    >>> figure = curation_counts(report)
+    >>> [text.get_text() for text in figure.legends[0].get_texts()]
+    ['train (n = 8)', 'test (n = 4)', 'probe (n = 1)']
+    """
     splits = [split for split, counts in report["counts"]["splits"].items() if counts["drawn"]]
     values = {name: list(dict.fromkeys(v for split in splits for v in report[name][split]))[:18] for name in PANELS}
     heights = [max(map(len, (values[a], values[b]))) + 2 for a, b in (("by_modality", "by_kind"), ("by_source", "by_length"))]
@@ -67,7 +75,14 @@ def curation_counts(report: dict[str, Any]) -> Figure:
 
 
 def gallery(samples: Sequence[Sample], columns: int = 6) -> Figure:
-    """Pictures with their question and reference below."""
+    """Pictures with their question and reference below.
+
+    >>> import tempfile
+    >>> Image.new("RGB", (64, 64)).save(path := f"{tempfile.mkdtemp()}/a.png")
+    >>> figure = gallery([Sample(id="a", question="What is seen?", reference="flu", modality="X_RAY", images=[path])], columns=1)
+    >>> figure.axes[0].get_title(), figure.axes[0].texts[0].get_text()
+    ('X_RAY', 'What is seen?\\n→ flu')
+    """
     rows = -(-len(samples) // columns)
     figure, axes = plt.subplots(rows, columns, figsize=(2.1 * columns, 2.9 * rows), squeeze=False, subplot_kw=EMPTY)
     for axis, sample in zip(axes.flat, samples, strict=False):
@@ -80,7 +95,16 @@ def gallery(samples: Sequence[Sample], columns: int = 6) -> Figure:
 
 
 def reward_anatomy(texts: Sequence[str], rewards: "Sequence[Reward]", weights: dict[str, float]) -> Figure:
-    """Stacked bars: what each signal adds to the total of each completion."""
+    """Stacked bars: what each signal adds to the total of each completion.
+
+    >>> from medix_lite.rewards.composite import Reward
+    >>> from medix_lite.rewards.presets import PUBLISHED_WEIGHTS
+    >>> signals = {"accuracy": 1, "semantic": 1, "format": 0, "modality": None}
+    >>> reward = Reward(id="a", signals=signals, total=0.9, preset="robust")
+    >>> figure = reward_anatomy(["<answer>flu</answer>"], [reward], PUBLISHED_WEIGHTS)
+    >>> figure.axes[0].texts[0].get_text(), [round(float(bar.get_width()), 4) for bar in figure.axes[0].patches]
+    ('0.900', [0.5175, 0.3375, 0.0, 0.0])
+    """
     figure, axis = plt.subplots(figsize=(8, 0.75 * len(texts) + 1.2))
     left = np.zeros(len(texts))
     for signal, bars in read_table("figures")["signals"].items():
@@ -97,7 +121,13 @@ def reward_anatomy(texts: Sequence[str], rewards: "Sequence[Reward]", weights: d
 
 
 def training_curves(rows: Sequence[dict[str, Any]], probe_n: int, max_tokens: int, smooth: int = 10) -> Figure:
-    """Six panels over training steps: reward, signals, accuracy on the probe (`probe_n` questions), entropy, length, gradient."""
+    """Six panels over training steps: reward, signals, accuracy on the probe (`probe_n` questions), entropy, length, gradient.
+
+    >>> rows = [{"step": step, "reward": 0.1 * step, "entropy": 1.0} for step in range(5)]
+    >>> figure = training_curves(rows, probe_n=48, max_tokens=40, smooth=2)
+    >>> figure.axes[0].get_title(), figure.axes[0].lines[0].get_ydata().round(2).tolist()
+    ('total reward', [0.05, 0.15, 0.25, 0.35])
+    """
     figure, axes = plt.subplots(2, 3, figsize=(12, 6), sharex=True)
     for axis, panel in zip(axes.flat, read_table("figures")["training"], strict=True):
         for key, style in panel["lines"].items():
@@ -125,7 +155,13 @@ def _plot_seeds(axis: Any, seeds: list[dict[str, Any]], x: str, y: str, alpha: f
 
 
 def arm_curves(found: dict[str, Any]) -> Figure:
-    """A panel for each arm of `ablation.run_arms`: what its reward pays and what is true, mean and range over the seeds."""
+    """A panel for each arm of `ablation.run_arms`: what its reward pays and what is true, mean and range over the seeds.
+
+    >>> curve = [{"step": step, "reward": 0.1 * step, PROBED: 0.5} for step in range(5)]
+    >>> figure = arm_curves({"arms": {"composite": [{"curve": curve}], "random": [{"curve": curve}]}})
+    >>> [axis.get_title() for axis in figure.axes]
+    ['composite', 'random', '', '']
+    """
     arms, lines = found["arms"], read_table("figures")["arms"]
     rows = -(-len(arms) // 4)
     figure, axes = plt.subplots(rows, 4, figsize=(12, 2.6 * rows), sharex=True, sharey=True, squeeze=False)
@@ -142,7 +178,13 @@ def arm_curves(found: dict[str, Any]) -> Figure:
 
 
 def algorithm_curves(found: dict[str, Any]) -> Figure:
-    """True accuracy on the probe over rollouts drawn, a line for each of up to four arms of `run_arms`: mean and range of seeds."""
+    """True accuracy on the probe over rollouts drawn, a line for each of up to four arms of `run_arms`: mean and range of seeds.
+
+    >>> curve = [{"rollouts": 64 * step, PROBED: 0.1 * step} for step in range(5)]
+    >>> figure = algorithm_curves({"arms": {"grpo": [{"curve": curve}], "dapo": [{"curve": curve}]}})
+    >>> [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    ['grpo', 'dapo']
+    """
     figure, axis = plt.subplots(figsize=(8, 4))
     for (arm, seeds), line in zip(found["arms"].items(), read_table("figures")["algorithms"], strict=False):
         _plot_seeds(axis, seeds, "rollouts", PROBED, 0.12, label=arm, **line)
@@ -162,7 +204,13 @@ def _shade(axis: Any, values: Any, best: Any, number: str, top: float, low: floa
 
 
 def rate_heatmap(table: dict[str, Any]) -> Figure:
-    """Gain in true accuracy by learning rate and weight of the KL term, from arms named `RATE, WEIGHT` of `compare_arms`."""
+    """Gain in true accuracy by learning rate and weight of the KL term, from arms named `RATE, WEIGHT` of `compare_arms`.
+
+    >>> gains = {"0.001, 0": 0.3, "0.001, 0.1": 0.2, "0.01, 0": 0.1, "0.01, 0.1": 0.0}
+    >>> figure = rate_heatmap({arm: {"gain": {"value": gain}} for arm, gain in gains.items()})
+    >>> [(text.get_text(), text.get_weight()) for text in figure.axes[0].texts]
+    [('+0.30', 'bold'), ('+0.20', 'normal'), ('+0.10', 'normal'), ('+0.00', 'normal')]
+    """
     found = {tuple(arm.split(", ")): row["gain"]["value"] for arm, row in table.items() if arm != "base"}
     rates, weights = (list(dict.fromkeys(names)) for names in zip(*found, strict=True))
     values = np.array([[found[rate, weight] for weight in weights] for rate in rates])
@@ -181,7 +229,15 @@ def _with_errors(parts: list[dict[str, Any]]) -> tuple[Any, Any]:
 
 
 def audit_by_kind(audits: dict[str, dict[str, Any]]) -> Figure:
-    """Error rates of judges (from `audit`) by kind of candidate, with 95% intervals: wrong taken for right, right refused."""
+    """Error rates of judges (from `audit`) by kind of candidate, with 95% intervals: wrong taken for right, right refused.
+
+    >>> from medix_lite.judging.audit import Pair, audit, judge_pairs
+    >>> from medix_lite.judging.judges import make_judge
+    >>> pairs = [Pair(question="Seen?", reference="flu", candidate=text, label=text == "flu") for text in ("flu", "no flu")]
+    >>> figure = audit_by_kind({"rules": audit(pairs, judge_pairs(pairs, make_judge("rules")))})
+    >>> [axis.get_title() for axis in figure.axes]
+    ['wrong candidates taken for right', 'right candidates refused (or left open)']
+    """
     kinds = list(next(iter(audits.values()))["by_kind"])
     figure, axes = plt.subplots(1, 2, figsize=(11, 0.42 * len(kinds) + 1.2), sharey=True, subplot_kw={"xlim": (-0.02, 1.02)})
     for axis, (rate, title) in zip(axes, read_table("figures")["errors"].items(), strict=True):
@@ -199,7 +255,14 @@ def audit_by_kind(audits: dict[str, dict[str, Any]]) -> Figure:
 
 
 def base_against_trained(scores: dict[str, Any]) -> Figure:
-    """Paired bars with 95% intervals for every metric of `results.json`."""
+    """Paired bars with 95% intervals for every metric of `results.json`.
+
+    >>> shares = {"base": 0.5, "trained": 0.7, "gain": 0.2}
+    >>> scores = {which: {"value": share, "ci95": [share - 0.1, share + 0.1]} for which, share in shares.items()}
+    >>> figure = base_against_trained({which: dict.fromkeys(METRICS, score) | {"n": 9} for which, score in scores.items()})
+    >>> print(figure.texts[0].get_text())
+    True accuracy 0.50 before RL, 0.70 after: paired gain +0.20, 95% [+0.10, +0.30]
+    """
     metrics = [metric for metric in METRICS if scores["base"][metric]["value"] is not None]
     figure, axis = plt.subplots(figsize=(1.7 * len(metrics) + 1.5, 3.8), subplot_kw={"ylim": (0, 1.14)})
     for offset, which, colour, hatch in ((-0.2, "base", MID, "//"), (0.2, "trained", DARK, "")):
@@ -220,7 +283,15 @@ def base_against_trained(scores: dict[str, Any]) -> Figure:
 
 
 def examples(samples: Sequence[Sample], before: Sequence[str], after: Sequence[str], notes: Sequence[str]) -> Figure:
-    """A row for each sample: the picture, and what base and trained policy wrote about it."""
+    """A row for each sample: the picture, and what base and trained policy wrote about it.
+
+    >>> asked = Sample(id="a", question="Which organ does glioma affect?", reference="brain")
+    >>> figure = examples([asked], ["<answer>an organ</answer>"], ["<answer>brain</answer>"], ["before: wrong, after: right"])
+    >>> print(figure.axes[1].texts[1].get_text())
+    base: (no reasoning)  →  an organ
+    trained: (no reasoning)  →  brain
+    before: wrong, after: right
+    """
     size = (10.5, 1.75 * len(samples))
     figure, axes = plt.subplots(len(samples), 2, figsize=size, width_ratios=[1, 5], squeeze=False, subplot_kw=EMPTY)
     for (left, right), sample, old, new, note in zip(axes, samples, before, after, notes, strict=True):
@@ -239,7 +310,13 @@ def examples(samples: Sequence[Sample], before: Sequence[str], after: Sequence[s
 
 
 def calibration_curves(found: dict[str, dict[str, Any]]) -> Figure:
-    """Of each policy's `statistics.calibration`: accuracy by confidence, and the share wrong among the answers it is surest of."""
+    """Of each policy's `statistics.calibration`: accuracy by confidence, and the share wrong among the answers it is surest of.
+
+    >>> from medix_lite.statistics import calibration
+    >>> figure = calibration_curves({"base": calibration(np.array([0.9, 0.9, 0.4]), np.array([1.0, 0.0, 0.0]))})
+    >>> figure.axes[0].lines[1].get_label()
+    'base, ECE 0.40'
+    """
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8))
     left.plot([0, 1], [0, 1], color="black", linewidth=0.8)
     for (name, one), mark in zip(found.items(), read_table("figures")["marks"][1:], strict=False):
@@ -256,7 +333,13 @@ def calibration_curves(found: dict[str, dict[str, Any]]) -> Figure:
 
 
 def leaderboard_heatmap(board: dict[str, Any]) -> Figure:
-    """Scores of `evaluation.leaderboard.leaderboard`: a row a task, a column a model with its judge; empty where there is none."""
+    """Scores of `evaluation.leaderboard.leaderboard`: a row a task, a column a model with its judge; empty where there is none.
+
+    >>> from medix_lite.evaluation.leaderboard import leaderboard
+    >>> figure = leaderboard_heatmap(leaderboard(Path("nowhere")))  # no scores of one's own: the published ones
+    >>> figure.axes[0].get_yticklabels()[0].get_text()
+    'MMLU-Clinical'
+    """
     names, tasks = list(board["columns"]), board["tasks"]
     values = np.array([[board["columns"][name]["scores"].get(task) for name in names] for task in tasks], dtype=float)
     one_judge = [column["judge"] == read_table("leaderboard")["judge"] for column in board["columns"].values()]
@@ -270,7 +353,13 @@ def leaderboard_heatmap(board: dict[str, Any]) -> Figure:
 
 
 def leaderboard_ranking(board: dict[str, Any]) -> Figure:
-    """Averages over the published tasks, highest first, of the columns that have them all; the others are named, not ranked."""
+    """Averages over the published tasks, highest first, of the columns that have them all; the others are named, not ranked.
+
+    >>> from medix_lite.evaluation.leaderboard import leaderboard
+    >>> figure = leaderboard_ranking(leaderboard(Path("nowhere")))
+    >>> figure.axes[0].get_xlabel()
+    'average of 17 tasks'
+    """
     tasks = read_table("leaderboard")["tasks"]
     scores = {name: [column["scores"].get(task) for task in tasks] for name, column in board["columns"].items()}
     averages = {name: float(np.mean(values)) for name, values in scores.items() if None not in values}

@@ -315,7 +315,15 @@ def _parse_json(content: bytes) -> Any:
 
 
 def render(template: str, **values: Any) -> str:
-    """A page from one of the package's templates; HTML is escaped, and the filter `yaml` writes a value as YAML does."""
+    """A page from one of the package's templates; HTML is escaped, and the filter `yaml` writes a value as YAML does.
+
+    >>> scores = {"judge": "rules", "by_task": {}, "accuracy": {"value": None}, "unscored": {"value": 0}, "macro": None}
+    >>> print(render("score.txt.j2", model="medix", scores=scores))
+    medix, judge rules
+    all questions: not known; unscored 0
+    macro average over tasks: None
+    Research and education only, not for clinical use.
+    """
     from jinja2 import Environment, PackageLoader  # most commands write no page
 
     loader = PackageLoader("medix_lite", ".")

@@ -47,7 +47,18 @@ def write_report(
 
 
 def examples(measured: Measured) -> list[dict[str, Any]]:
-    """Answers to look at: wrong ones, then unscored, then right ones, of each many kinds; none that may not leave this machine."""
+    """Answers to look at: wrong ones, then unscored, then right ones, of each many kinds; none that may not leave this machine.
+
+    >>> from medix_lite.evaluation.score import measure
+    >>> from medix_lite.judging.judges import judge_answers, make_judge
+    >>> from medix_lite.responses import parse_response
+    >>> from medix_lite.samples import Sample
+    >>> asked = [Sample(id=reference, question="What is seen?", reference=reference) for reference in ("pneumonia", "glioma")]
+    >>> answers = [parse_response("<answer>pneumonia</answer>", has_image=False)] * 2
+    >>> stage = asked, answers, judge_answers(make_judge("rules"), asked, ["pneumonia"] * 2)
+    >>> [(shown["sample"].id, shown["verdict"].score) for shown in examples(measure(stage, stage, 1))]
+    [('glioma', 0.0), ('pneumonia', 1.0)]
+    """
     found, rows = [], list(zip(measured.samples, measured.responses, measured.verdicts, strict=True))
     for score, most in SHOWN.items():
         here = [row for row in rows if row[2].score == score and not row[0].local_only]

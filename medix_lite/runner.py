@@ -64,6 +64,15 @@ def run_notebooks(out: Path, choices: dict[str, Any], notebooks: Sequence[str], 
 
     Raises:
         InputError: bad choices, or a notebook failed; the message says which cell and why.
+
+    >>> import tempfile
+    >>> out = Path(tempfile.mkdtemp())
+    >>> choices = {"profile": "tiny-cpu", "source": "phantoms", "seed": 0, "judge": "", "settings": "data.train=8,data.test=4"}
+    >>> run_notebooks(out, choices, ["00"], {}, resume=False)  # doctest: +ELLIPSIS
+    00_start_here (1 of 1) ...
+    00_start_here: ... s
+    >>> [path.name for path in (out / "notebooks").iterdir()]
+    ['00_start_here.ipynb']
     """
     out = Path(out).resolve()
     logging.getLogger("papermill").setLevel(logging.ERROR)

@@ -274,7 +274,14 @@ def train(run: Run, report: Callable[[dict[str, Any]], None] = lambda row: None)
 
 
 def make_probe(run: Run, samples: list[Sample]) -> Callable[[Any, Any], dict[str, float]]:
-    """A function that measures a policy greedily on a few questions: the judge's accuracy, and the truth on phantoms."""
+    """A function that measures a policy greedily on a few questions: the judge's accuracy, and the truth on phantoms.
+
+    >>> import tempfile
+    >>> run = open_run(Path(tempfile.mkdtemp()) / "run", settings="data.train=4,data.probe=2,data.test=1")
+    >>> probe = make_probe(run, curated(run)["probe"])
+    >>> sorted(probe(*load_policy()))
+    ['judged_accuracy', 'true_accuracy']
+    """
     judge = run_judge(run)
 
     def probe(model: Any, processor: Any) -> dict[str, float]:
@@ -318,6 +325,12 @@ def ask_policy(
 
     Raises:
         InputError: the engine is unknown or not there, or cannot put the adapter in.
+
+    >>> import tempfile
+    >>> asked = Sample(id="a", question="Which organ does glioma affect?", reference="brain")
+    >>> [row] = ask_policy(load_profile("tiny-cpu"), [asked], Path(tempfile.mkdtemp()) / "responses.jsonl")
+    >>> parse_response(row["response"], has_image=False).answer, row["finish_reason"]
+    ('brain', 'stop')
     """
     policy, how = profile.policy, sampling_of(profile) | {"temperature": 0.0 if options.get("copies", 1) == 1 else 1.0}
     revision = policy_revision(policy.path, policy.revision, adapter)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from medix_lite.cli import main
+from medix_lite.cli import app, main
 from medix_lite.files import DATA, read_json, read_jsonl, write_jsonl
 from medix_lite.samples import write_samples
 from medix_lite.tiny_world.questions import make_samples
@@ -200,3 +200,13 @@ def test_doctor_says_ready():
 def test_help_needs_no_heavy_import():
     code = "import sys; import medix_lite.cli; assert 'torch' not in sys.modules and 'transformers' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_help_speaks_of_the_command_line():
+    """The examples of the commands as Python functions are for who reads the code."""
+    commands = [command.name or command.callback.__name__ for command in app.registered_commands]
+    assert len(commands) > 12
+    for command in commands:
+        shown = medix(command, "--help").stdout
+        assert "Options" in shown
+        assert ">>>" not in shown

@@ -24,7 +24,7 @@ LOOK = r"""() => ({
     links: [...document.links].map(link => link.href),
     blank: [...document.images].filter(image => !image.naturalWidth).map(image => image.src),
     outputs: [...document.querySelectorAll(".cell_output")].some(cell => cell.innerText.trim() || cell.querySelector("img")),
-    marks: [...document.querySelectorAll("article p")].map(part => part.innerText).filter(text => /`|\*\*|\|--/.test(text)),
+    marks: [...document.querySelectorAll("article p")].map(part => part.innerText).filter(text => /`|\*\*|\|--|>>>/.test(text)),
     width: document.documentElement.scrollWidth,
 })"""
 

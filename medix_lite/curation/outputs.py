@@ -68,6 +68,15 @@ def split_writer(out: Path, split: str) -> Iterator[Callable[[Sample], None]]:
 
 def write_pages(out: Path, report: dict[str, Any], figure: str) -> None:
     """`README.md`: the card, with the YAML header that the Hugging Face Hub and `datasets.load_dataset` read;
-    `curation.html`: counts, reasons, leaks and a figure (a data URL) on one page that opens without a network."""
+    `curation.html`: counts, reasons, leaks and a figure (a data URL) on one page that opens without a network.
+
+    >>> import tempfile
+    >>> from medix_lite.curation.curate import curate
+    >>> folder, other = (Path(tempfile.mkdtemp()) for _ in range(2))
+    >>> report = curate(["phantoms"], folder, sizes={"train": 4, "probe": 1, "test": 1}, seed=0, image_size=64)
+    >>> write_pages(other, report, figure="data:,")
+    >>> sorted(path.name for path in other.iterdir())
+    ['README.md', 'curation.html']
+    """
     for page, template in (("README.md", "card.md.j2"), ("curation.html", "curation.html.j2")):
         write_text(out / page, render(template, report=report, figure=figure))

@@ -29,6 +29,10 @@ class Table(NamedTuple):
         shown: row, place among the row's pictures, and picture, for each picture of each row.
         pictures: the different pictures: path and perceptual hashes.
         leaks: benchmark questions that a row holds: row, name, share of its shingles.
+
+    >>> table = load_table([])
+    >>> isinstance(table, Table), table.ids, table.words.shape == (0, PERMUTATIONS)
+    (True, [], True)
     """
 
     ids: list[str]
@@ -52,6 +56,10 @@ class Sifted(NamedTuple):
         leaks: rows of `leaks.jsonl`.
         split: index in `SPLITS`, -1 for rows that are rejected or not drawn.
         kept: number of rows that were not rejected, by split.
+
+    >>> sifted = sift(load_table([]), {"train": 9}, seed=0)
+    >>> isinstance(sifted, Sifted), sifted.reasons, sifted.kept
+    (True, {}, {'train': 0, 'test': 0, 'probe': 0})
     """
 
     reasons: dict[int, str]

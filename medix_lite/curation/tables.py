@@ -100,7 +100,16 @@ def read_parquet(path: Path) -> Iterator[Row]:
 
 
 def read_hub(name: str, revision: str) -> Iterator[Row]:
-    """The train and test rows of a Hub data set in the schema of `MBZUAI/medix-rl-data`, streamed at one commit."""
+    """The train and test rows of a Hub data set in the schema of `MBZUAI/medix-rl-data`, streamed at one commit.
+
+    >>> import tempfile
+    >>> from datasets import Dataset
+    >>> folder = tempfile.mkdtemp()  # `datasets` reads a folder as it reads a repository
+    >>> row = {"id": "a", "image": None, "problem": "Which organ does glioma affect?", "solution": "brain"}
+    >>> _ = Dataset.from_list([row]).to_parquet(f"{folder}/train.parquet")
+    >>> [row.fields for row in read_hub(folder, revision="0123abc")]
+    [{'question': 'Which organ does glioma affect?', 'reference': 'brain'}]
+    """
     from datasets import load_dataset
 
     with as_input_error(f"hub:{name}@{revision}"):

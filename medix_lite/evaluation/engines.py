@@ -54,6 +54,12 @@ def served_engine(
     Args:
         timeout: seconds for one response.
         how: as for `chat_messages`.
+
+    >>> engine = served_engine("medix", "https://models.example/v1", max_new_tokens=8)
+    >>> private = Sample(id="a", question="What is seen?", reference="flu", local_only=True)
+    >>> list(engine([private], 1, [(private, 0)], 0))  # a data use agreement may ask for this
+    Traceback (most recent call last):
+    medix_lite.files.InputError: sample 'a' may not leave this machine (local_only); use what runs here, not 'https://models.example/v1'
     """
 
     def answer(samples: list[Sample], copies: int, asked: list[Asked], seed: int) -> Iterator[list[Answer]]:
@@ -83,6 +89,10 @@ def vllm_engine(
         path: folder or Hub id, with `revision` and `dtype` of the weights.
         device: on `cpu` nothing is compiled, which would take longer than it saves.
         how: as for `chat_messages`.
+
+    >>> engine = vllm_engine("data/models/policy", None, "float32", "cpu", max_new_tokens=8)
+    >>> callable(engine)  # vLLM and the weights are loaded when it is first asked
+    True
     """
 
     def answer(samples: list[Sample], copies: int, asked: list[Asked], seed: int) -> Iterator[list[Answer]]:

@@ -54,6 +54,17 @@ def add_scores(folder: Path, model: str, scores: dict[str, Any]) -> Path:
 def zip_results(model: str, path: Path, samples: list[Sample], rows: Rows, verdicts: Rows, scores: dict[str, Any]) -> None:
     """Write a zip file that holds `results/MODEL/` in MediX-R1's layout: `MODEL.jsonl` (responses with question and reference),
     `MODEL_eval.jsonl` (verdicts) and `MODEL_score.txt`.
+
+    >>> import tempfile
+    >>> asked = Sample(id="a", question="What is seen?", reference="flu", source="mine")
+    >>> answered, judged = {"id": "a", "response": "flu"}, {"id": "a", "verdict": "YES"}
+    >>> all_right = {"value": 1.0, "ci95": [0.2, 1.0], "n": 1}
+    >>> found = {"accuracy": all_right, "unscored": {"value": 0.0}}
+    >>> scores = found | {"judge": "rules", "macro": 1.0, "by_task": {"mine": found}}
+    >>> path = Path(tempfile.mkdtemp()) / "results.zip"
+    >>> zip_results("medix", path, [asked], [answered], [judged], scores)
+    >>> ZipFile(path).namelist()
+    ['results/medix/medix.jsonl', 'results/medix/medix_eval.jsonl', 'results/medix/medix_score.txt']
     """
     name = file_name(model)
     asked = ({"question": format_question(s), "reference": s.reference, "task": s.source} for s in samples)

@@ -92,11 +92,18 @@ def load_policy(
 
 
 def load_unsloth(choice: Any, *, rank: int, alpha: int, seed: int, max_length: int) -> tuple[Any, Any]:
-    """A policy with a fresh LoRA adapter through Unsloth (GPU only). Unsloth must be imported before trl, transformers and peft."""
+    """A policy with a fresh LoRA adapter through Unsloth (GPU only). Unsloth must be imported before trl, transformers and peft.
+
+    >>> from medix_lite.profiles import load_profile
+    >>> unpinned = load_profile("tiny-cpu").policy.model_copy(update={"path": "Qwen/Qwen3-VL-2B-Instruct"})
+    >>> load_unsloth(unpinned, rank=16, alpha=32, seed=0, max_length=512)  # known before anything is downloaded
+    Traceback (most recent call last):
+    medix_lite.files.InputError: model 'Qwen/Qwen3-VL-2B-Instruct' has no pinned revision; give the commit of the Hub repository
+    """
+    where, options = resolve_model(choice.path, choice.revision)
     from unsloth import FastVisionModel  # isort: skip
     import torch
 
-    where, options = resolve_model(choice.path, choice.revision)
     options |= {"dtype": getattr(torch, choice.dtype), "load_in_4bit": choice.load_in_4bit, "trust_remote_code": False}
     memory = {"max_seq_length": max_length, "use_gradient_checkpointing": "unsloth"}
     model, processor = FastVisionModel.from_pretrained(where, **memory, **options)

@@ -50,6 +50,17 @@ def see_once(tower: Any, *, remember: bool = False) -> Callable[[], None]:
     Returns:
         a function that makes it forget them. Call it between steps: what is computed beside other pictures differs in the last
         bits, and a resumed run remembers nothing.
+
+    >>> import torch
+    >>> from medix_lite.models.load import load_policy
+    >>> (policy, processor), looked = load_policy(), []
+    >>> tower = tower_of(policy)
+    >>> _ = tower.patch_embed.register_forward_pre_hook(lambda _, given: looked.append(len(given[0])))
+    >>> forget = see_once(tower)
+    >>> patches, shapes = torch.rand(64, 384).repeat(2, 1), torch.tensor([[1, 8, 8]] * 2)  # the same picture twice
+    >>> seen = tower(patches, shapes).pooler_output
+    >>> looked, torch.equal(*seen.chunk(2))
+    ([64], True)
     """
     import torch
 
@@ -114,6 +125,17 @@ def completion_logits(model: Any, ids: Any, mask: Any, kept: int, kinds: Any = N
         ids: prompt, padded on the left, and completion, padded on the right; shape (rows, tokens), as `mask`.
         kept: tokens of the completions.
         kinds: 1 where a token stands for a picture, as the processor gives them.
+
+    >>> import torch
+    >>> from medix_lite.models.load import load_policy
+    >>> policy, _ = load_policy()
+    >>> prompt, completions = torch.full((2, 5), 300), torch.tensor([[301, 302], [303, 304]])  # of a group of two
+    >>> ids = torch.cat([prompt, completions], 1)
+    >>> with torch.no_grad():
+    ...     shared = completion_logits(policy, ids, torch.ones_like(ids), kept=2)
+    ...     plain = policy(input_ids=ids).logits[:, 4:6]
+    >>> shared.shape == plain.shape, bool(torch.allclose(shared, plain, atol=1e-3))
+    (True, True)
     """
     import torch
 

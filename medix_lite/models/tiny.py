@@ -63,7 +63,15 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int = VOCABULARY) -> Any:
 
 
 def make_processor(tokenizer: Any) -> Any:
-    """A `Qwen3VLProcessor` for pictures of any size; the tiny profile feeds it 64 x 64 pixels, which make 16 image tokens."""
+    """A `Qwen3VLProcessor` for pictures of any size; the tiny profile feeds it 64 x 64 pixels, which make 16 image tokens.
+
+    >>> from PIL import Image
+    >>> processor = make_processor(train_tokenizer(["pleural effusion"], vocabulary=300))
+    >>> given = {"images": [Image.new("RGB", (64, 64))], "text": "<|vision_start|><|image_pad|><|vision_end|>"}
+    >>> inputs = processor(**given, return_tensors="pt")
+    >>> inputs["pixel_values"].shape, int((inputs["input_ids"] == processor.image_token_id).sum())
+    (torch.Size([64, 384]), 16)
+    """
     size = {"shortest_edge": IMAGE_SIZE**2, "longest_edge": IMAGE_SIZE**2}
     shape = {"size": size, "patch_size": PATCH, "temporal_patch_size": 2, "merge_size": 2}
     image, video = transformers.Qwen2VLImageProcessor(**shape), transformers.Qwen3VLVideoProcessor(**shape)
@@ -71,7 +79,14 @@ def make_processor(tokenizer: Any) -> Any:
 
 
 def shape_of(name: str, tokenizer: Any) -> dict[str, Any]:
-    """The shape of `policy` or `judge` from `data/tiny_models.yaml`, with the tokenizer's numbers put in."""
+    """The shape of `policy` or `judge` from `data/tiny_models.yaml`, with the tokenizer's numbers put in.
+
+    >>> tokenizer = train_tokenizer(["pleural effusion"], vocabulary=300)
+    >>> shape_of("judge", tokenizer)["vocab_size"] == len(tokenizer)
+    True
+    >>> tokenizer.decode(shape_of("policy", tokenizer)["image_token_id"])
+    '<|image_pad|>'
+    """
     known = {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id, "eos_token_id": tokenizer.eos_token_id}
     text = known | SPECIFICATION["judge" if name == "judge" else "policy_text"]
     if name == "judge":
@@ -83,7 +98,14 @@ def shape_of(name: str, tokenizer: Any) -> dict[str, Any]:
 
 
 def train(module: Any, step_loss: Callable[[], Any], steps: int, *, lr: float, what: str, progress: bool = True) -> None:
-    """Supervised training with AdamW, a short warm-up and cosine decay. `step_loss()` draws a batch and returns its loss."""
+    """Supervised training with AdamW, a short warm-up and cosine decay. `step_loss()` draws a batch and returns its loss.
+
+    >>> _ = torch.manual_seed(0)
+    >>> line, x = nn.Linear(1, 1), torch.tensor([[0.0], [1.0]])
+    >>> train(line, lambda: (line(x) - 2 * x - 1).square().mean(), steps=300, lr=0.1, what="line", progress=False)
+    >>> round(line(torch.tensor([[2.0]])).item())  # it was shown 1 and 3
+    5
+    """
     optimizer = torch.optim.AdamW(module.parameters(), lr=lr, weight_decay=0.01, betas=(0.9, 0.98))
 
     def rate(i: int) -> float:
@@ -113,6 +135,14 @@ def attend_together(attention: Any, hidden: Any, cu_seqlens: Any, position_embed
 
     Args:
         hidden: shape (pictures x patches, width).
+
+    >>> from medix_lite.models.load import load_policy
+    >>> from medix_lite.models.sharing import tower_of
+    >>> attention = tower_of(load_policy()[0]).blocks[0].attn
+    >>> hidden, turn = torch.rand(8, attention.dim), torch.rand(8, attention.head_dim)
+    >>> given = {"cu_seqlens": torch.tensor([0, 4, 8]), "position_embeddings": (turn.cos(), turn.sin())}  # two pictures
+    >>> torch.allclose(attend_together(attention, hidden, **given), attention(hidden, **given), atol=1e-5)
+    True
     """
     shape = (len(cu_seqlens) - 1, -1, attention.num_heads, attention.head_dim)
     query, key, value = attention.qkv(hidden).reshape(len(hidden), 3, *shape[2:]).unbind(1)
@@ -131,6 +161,16 @@ def learn_to_see(tower: Any, shown: list[tuple[Any, dict[str, Any]]], rng: Any, 
     Args:
         tower: vision tower of the policy, changed in place.
         shown: of each picture its pixels, shape (patches, values), and the facts it was drawn from.
+
+    >>> from medix_lite.models.load import load_policy
+    >>> from medix_lite.models.sharing import tower_of
+    >>> tower = tower_of(load_policy()[0])
+    >>> facts = {"modality": "X_RAY", "finding": "pneumonia", "side": "left", "size_mm": 8, "count": 2}
+    >>> weights = tower.blocks[0].attn.qkv.weight
+    >>> before = weights.clone()
+    >>> learn_to_see(tower, [(torch.rand(64, 384), facts)], np.random.default_rng(0), steps=1, progress=False)
+    >>> torch.equal(before, weights)
+    False
     """
     told = [[(facts["modality"], facts["finding"]) for _, facts in shown]]
     told += [[facts[name] for _, facts in shown] for name in ("side", "size_mm", "count")]
@@ -151,7 +191,13 @@ def learn_to_see(tower: Any, shown: list[tuple[Any, dict[str, Any]]], rng: Any, 
 
 
 def build_policy(tokenizer: Any, seed: int, steps: int, vision_steps: int, pictures: int, progress: bool) -> tuple[Any, Any]:
-    """Build the tiny policy: its vision tower learns to see, then the whole is warmed up. Returns (model, processor)."""
+    """Build the tiny policy: its vision tower learns to see, then the whole is warmed up. Returns (model, processor).
+
+    >>> tokenizer = train_tokenizer(corpus(seed=0, n=20))
+    >>> policy, processor = build_policy(tokenizer, seed=0, steps=1, vision_steps=1, pictures=16, progress=False)
+    >>> policy.num_parameters()
+    1817888
+    """
     torch.manual_seed(seed)
     rng, batch = np.random.default_rng(seed), 32
     processor = make_processor(tokenizer)
@@ -189,7 +235,12 @@ def build_policy(tokenizer: Any, seed: int, steps: int, vision_steps: int, pictu
 
 
 def build_judge(tokenizer: Any, seed: int, steps: int, progress: bool) -> Any:
-    """Train the tiny judge to say YES or NO (reward and BASE read the same in compact form) or 0 to 5 (MIMIC)."""
+    """Train the tiny judge to say YES or NO (reward and BASE read the same in compact form) or 0 to 5 (MIMIC).
+
+    >>> judge = build_judge(train_tokenizer(corpus(seed=0, n=20)), seed=0, steps=1, progress=False)
+    >>> judge.num_parameters()
+    704832
+    """
     torch.manual_seed(seed + 1)
     rng, batch = np.random.default_rng(seed + 1), 128
     model = transformers.Qwen3ForCausalLM(transformers.Qwen3Config(**shape_of("judge", tokenizer)))
@@ -223,7 +274,14 @@ def build_judge(tokenizer: Any, seed: int, steps: int, progress: bool) -> Any:
 
 
 def build_embedder(tokenizer: Any, seed: int) -> Any:
-    """Train a `SentenceTransformer` with static token embeddings on synonym pairs with near misses as hard negatives."""
+    """Train a `SentenceTransformer` with static token embeddings on synonym pairs with near misses as hard negatives.
+
+    >>> embedder = build_embedder(train_tokenizer(corpus(seed=0, n=200)), seed=0)
+    >>> texts = ["pleural effusion", "fluid around the lung", "pneumothorax"]
+    >>> reference, synonym, near_miss = embedder.encode(texts, normalize_embeddings=True)
+    >>> bool(reference @ synonym > reference @ near_miss)
+    True
+    """
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
     from sentence_transformers.sentence_transformer.modules import StaticEmbedding
@@ -308,6 +366,13 @@ def build_tiny(out: Path, *, seed: int = 0, progress: bool = True, **amounts: in
 
     Raises:
         InputError: `out` holds something besides tiny models.
+
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp()) / "models"
+    >>> short = {"policy_steps": 1, "vision_steps": 1, "judge_steps": 1, "pictures": 16}
+    >>> made = build_tiny(folder, progress=False, **short)
+    >>> sorted(made), sorted(path.name for path in folder.iterdir())
+    (['megabytes', 'seconds'], ['embedder', 'judge', 'manifest.json', 'policy'])
     """
     if out.exists() and not {path.name for path in out.iterdir()} <= {"policy", "judge", "embedder", "manifest.json"}:
         raise InputError(f"{out} holds something besides tiny models; choose another folder")

@@ -69,6 +69,14 @@ def export_easyr1(curated: Path, profile: Profile, out: Path) -> dict[str, int]:
 
     Raises:
         InputError: `out` exists, or a split has no samples with pictures.
+
+    >>> import tempfile
+    >>> from medix_lite.curation.curate import curate
+    >>> from medix_lite.profiles import load_profile
+    >>> folder, out = (Path(tempfile.mkdtemp()) / name for name in ("curated", "easyr1"))
+    >>> _ = curate(["phantoms"], folder, sizes={"train": 8, "probe": 1, "test": 4}, seed=0, image_size=64)
+    >>> export_easyr1(folder, load_profile("qwen3-vl-30b"), out), sorted(path.name for path in out.iterdir())
+    ({'train': 8, 'test': 4}, ['config.yaml', 'test.parquet', 'train.parquet'])
     """
     from datasets import Dataset, Image, Sequence
 

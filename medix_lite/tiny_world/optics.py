@@ -61,7 +61,11 @@ def _spots(picture: Array, rng: Random, points: Points, smallest: float, largest
 
 
 def draw_microscopy(latent: Latent, rng: Random) -> Array:
-    """A stained blood film: red cells with pale centres; parasites, sickled cells or blasts are counted."""
+    """A stained blood film: red cells with pale centres; parasites, sickled cells or blasts are counted.
+
+    >>> draw_microscopy(Latent("malaria", count=2), np.random.default_rng(0)).shape
+    (64, 64, 3)
+    """
     finding, picture, purple = latent.finding, _ground((0.96, 0.91, 0.89)), (0.4, 0.16, 0.55)
     corners = rng.permutation([(-1, -1), (-1, 1), (1, -1), (1, 1)])[: latent.count if finding else 0]
     special = [(0.44 * cx + rng.uniform(-0.12, 0.12), 0.44 * cy + rng.uniform(-0.12, 0.12)) for cx, cy in corners]
@@ -88,7 +92,11 @@ def draw_microscopy(latent: Latent, rng: Random) -> Array:
 
 
 def draw_clinical_photography(latent: Latent, rng: Random) -> Array:
-    """A close-up of skin with fine lines and a few hairs; tones from fair to brown."""
+    """A close-up of skin with fine lines and a few hairs; tones from fair to brown.
+
+    >>> draw_clinical_photography(Latent("melanoma", radius=0.3), np.random.default_rng(0)).shape
+    (64, 64, 3)
+    """
     finding, r, tone = latent.finding, latent.radius, rng.uniform(0, 1)
     light = 1 + 0.07 * (X * rng.uniform(-1, 1) + Y * rng.uniform(-1, 1)) + 0.018 * _clouds(rng, 30) + 0.015 * _clouds(rng, 5)
     picture = _ground((0.9 - 0.28 * tone, 0.71 - 0.27 * tone, 0.6 - 0.26 * tone)) * light[..., None]
@@ -120,7 +128,11 @@ def draw_clinical_photography(latent: Latent, rng: Random) -> Array:
 
 
 def draw_fundus_photography(latent: Latent, rng: Random) -> Array:
-    """A retina: optic disc on the nasal side, arcades of vessels from it around the darker macula on the other side."""
+    """A retina: optic disc on the nasal side, arcades of vessels from it around the darker macula on the other side.
+
+    >>> draw_fundus_photography(Latent("diabetic retinopathy", "left"), np.random.default_rng(0)).shape
+    (64, 64, 3)
+    """
     nasal, warm, t = -latent.sign, rng.uniform(-0.04, 0.04), np.linspace(0, 1, 9)
     disc_x, disc_y = nasal * rng.uniform(0.44, 0.52), rng.uniform(-0.08, 0.04)
     macula = (-nasal * rng.uniform(0.17, 0.23), disc_y + 0.05)
@@ -147,7 +159,11 @@ def draw_fundus_photography(latent: Latent, rng: Random) -> Array:
 
 
 def draw_oct_scan(latent: Latent, rng: Random) -> Array:
-    """A B-scan of the macula: dark vitreous, banded retina with the foveal pit, bright pigment epithelium, choroid."""
+    """A B-scan of the macula: dark vitreous, banded retina with the foveal pit, bright pigment epithelium, choroid.
+
+    >>> draw_oct_scan(Latent("macular hole"), np.random.default_rng(0)).shape
+    (64, 64)
+    """
     finding, u = latent.finding, X - rng.uniform(-0.12, 0.12)
     base = rng.uniform(0.42, 0.5) + rng.uniform(-0.06, 0.06) * X - 0.06 * u**2
     inner, outer = 0.36 - 0.33 * np.exp(-((u / 0.27) ** 2)), 0.26  # thickness of the inner and of the outer retina
@@ -175,7 +191,11 @@ def draw_oct_scan(latent: Latent, rng: Random) -> Array:
 
 
 def draw_endoscopy(latent: Latent, rng: Random) -> Array:
-    """A colon: pink mucosa with small vessels, folds receding to a dark lumen, black corners."""
+    """A colon: pink mucosa with small vessels, folds receding to a dark lumen, black corners.
+
+    >>> draw_endoscopy(Latent("colonic polyp", radius=0.3), np.random.default_rng(0)).shape
+    (64, 64, 3)
+    """
     finding, r, way = latent.finding, latent.radius, rng.uniform(0, 2 * np.pi)
     aside = np.array([np.cos(way), np.sin(way)])
     lumen = -aside * (0.3 if finding == "colonic polyp" else rng.uniform(0, 0.2))
@@ -212,7 +232,11 @@ def draw_endoscopy(latent: Latent, rng: Random) -> Array:
 
 
 def draw_graphics(latent: Latent, rng: Random) -> Array:
-    """A pure-tone audiogram, 250 Hz to 8 kHz, loss downwards: red O and < for the right ear, blue X and > for the left."""
+    """A pure-tone audiogram, 250 Hz to 8 kHz, loss downwards: red O and < for the right ear, blue X and > for the left.
+
+    >>> draw_graphics(Latent("conductive hearing loss", "left"), np.random.default_rng(0)).shape
+    (64, 64, 3)
+    """
     right, paper = latent.sign == -1, (0.93, 0.93, 0.92)
     colour: Colour = (0.85, 0.05, 0.1) if right else (0.05, 0.15, 0.85)
     loss = np.array(TABLES["hearing_loss"][latent.finding or "normal"]) + 5 * rng.integers(-1, 2, 6) + 5 * rng.integers(-1, 2)
@@ -237,7 +261,11 @@ def draw_graphics(latent: Latent, rng: Random) -> Array:
 
 
 def draw_other(latent: Latent, rng: Random) -> Array:
-    """One ECG lead on pink paper, 2.4 seconds; a box is 0.2 seconds across and 0.5 mV high."""
+    """One ECG lead on pink paper, 2.4 seconds; a box is 0.2 seconds across and 0.5 mV high.
+
+    >>> draw_other(Latent("atrial fibrillation"), np.random.default_rng(0)).shape
+    (64, 64, 3)
+    """
     finding, picture = latent.finding, _ground((0.96, 0.87, 0.86))
     for axis in (X + rng.uniform(0, 1), Y + rng.uniform(0, 1)):
         picture = blend(picture, soft(np.abs((axis * 6) % 1 - 0.5) / 6 - 0.008, 0.03), (0.9, 0.54, 0.57), 0.75)

@@ -31,7 +31,11 @@ def _union(*masks: Array) -> Array:
 
 
 def draw_x_ray(latent: Latent, rng: Random) -> Array:
-    """A frontal chest: dark lungs with vessels, ribs, heart towards the patient's left, domes of the diaphragm."""
+    """A frontal chest: dark lungs with vessels, ribs, heart towards the patient's left, domes of the diaphragm.
+
+    >>> draw_x_ray(Latent("pneumonia", "left"), np.random.default_rng(0)).shape
+    (64, 64)
+    """
     mid, top, size, s = rng.uniform(-0.05, 0.05), rng.uniform(-0.06, 0.06), rng.uniform(0.93, 1.05), latent.sign
     picture = 0.03 + 0.55 * _union(ellipse(mid, 0.5, 0.93, 1.3), ellipse(mid, -0.15, 1.2, 0.75), ellipse(mid, -1.0, 0.24, 0.6))
     ribs = soft(np.abs((Y - 0.45 * np.abs(X - mid) ** 1.5 + top) % 0.22 - 0.11) - 0.035)
@@ -94,7 +98,11 @@ def _rim(mid: float, s: int, radius: float, rng: Random) -> tuple[float, float]:
 
 
 def draw_ct_scan(latent: Latent, rng: Random) -> Array:
-    """An axial head CT: white bone, grey brain, dark ventricles and furrows; what is beside pushes the ventricles away."""
+    """An axial head CT: white bone, grey brain, dark ventricles and furrows; what is beside pushes the ventricles away.
+
+    >>> draw_ct_scan(Latent("intracerebral haemorrhage", "left", radius=0.3), np.random.default_rng(0)).shape
+    (64, 64)
+    """
     picture, mid = _head(1.0, 1.0, 0.42, rng)
     s, r = latent.sign, latent.radius
     inside = _egg(mid, 0.65, 0.79)
@@ -117,7 +125,11 @@ def draw_ct_scan(latent: Latent, rng: Random) -> Array:
 
 
 def draw_mri_scan(latent: Latent, rng: Random) -> Array:
-    """An axial head MRI, T1 with contrast: bright scalp, black bone, folded grey cortex on white matter, dark ventricles."""
+    """An axial head MRI, T1 with contrast: bright scalp, black bone, folded grey cortex on white matter, dark ventricles.
+
+    >>> draw_mri_scan(Latent("glioma", "left", radius=0.3), np.random.default_rng(0)).shape
+    (64, 64)
+    """
     picture, mid = _head(0.8, 0.04, 0.12, rng)
     s, r = latent.sign, latent.radius
     picture = blend(picture, _egg(mid, 0.72, 0.86) * (1 - _egg(mid, 0.68, 0.82)), 0.03)
@@ -146,7 +158,11 @@ def _below(x: float, y: float, width: float) -> Array:
 
 
 def draw_ultrasound(latent: Latent, rng: Random) -> Array:
-    """A transverse neck in a fan: trachea in the middle, a thyroid lobe and a carotid on each side, speckle."""
+    """A transverse neck in a fan: trachea in the middle, a thyroid lobe and a carotid on each side, speckle.
+
+    >>> draw_ultrasound(Latent("thyroid cyst", "left", radius=0.3), np.random.default_rng(0)).shape
+    (64, 64)
+    """
     mid, s, r = rng.uniform(-0.04, 0.04), latent.sign, latent.radius
     picture = blend(0.26 + 0.06 * np.sin(Y * 14 + 0.8 * X**2 + rng.uniform(0, 6)), ellipse(mid, -0.62, 1.2, 0.11), 0.16)
     x, y = mid + s * rng.uniform(0.44, 0.47), rng.uniform(-0.14, -0.06)
@@ -169,7 +185,11 @@ def draw_ultrasound(latent: Latent, rng: Random) -> Array:
 
 
 def draw_angiography(latent: Latent, rng: Random) -> Array:
-    """A subtraction angiogram, dark vessels on a light ground: aorta, both renal arteries with their kidneys, iliac fork."""
+    """A subtraction angiogram, dark vessels on a light ground: aorta, both renal arteries with their kidneys, iliac fork.
+
+    >>> draw_angiography(Latent("renal artery aneurysm", "left", radius=0.3), np.random.default_rng(0)).shape
+    (64, 64)
+    """
     mid, s, r = rng.uniform(-0.05, 0.05), latent.sign, latent.radius
     picture = 0.86 + 0.02 * _waves(X, Y, 0.5, rng)
     fork, bend = rng.uniform(0.42, 0.5), rng.uniform(-0.03, 0.03)
@@ -195,7 +215,11 @@ def draw_angiography(latent: Latent, rng: Random) -> Array:
 
 
 def draw_pet_scan(latent: Latent, rng: Random) -> Array:
-    """A coronal whole-body projection, uptake dark on white: brain and bladder dark, heart, kidneys and liver faint."""
+    """A coronal whole-body projection, uptake dark on white: brain and bladder dark, heart, kidneys and liver faint.
+
+    >>> draw_pet_scan(Latent("lymphoma", count=2), np.random.default_rng(0)).shape
+    (64, 64)
+    """
     mid, s = rng.uniform(-0.04, 0.04), latent.sign
     parts = TABLES["body"] + [[t * 0.22, 0.9, 0.19, 0.4] for t in (1, -1)]
     picture = 1 - 0.16 * _union(*(ellipse(mid + x, y, rx, ry) for x, y, rx, ry in parts))
@@ -215,7 +239,11 @@ def draw_pet_scan(latent: Latent, rng: Random) -> Array:
 
 
 def draw_mammography(latent: Latent, rng: Random) -> Array:
-    """One breast from above: chest wall at the edge of the picture, nipple towards the other, glandular tissue in fat."""
+    """One breast from above: chest wall at the edge of the picture, nipple towards the other, glandular tissue in fat.
+
+    >>> draw_mammography(Latent("breast cancer", "left", radius=0.3), np.random.default_rng(0)).shape
+    (64, 64)
+    """
     s, r = latent.sign, latent.radius
     u, centre = s * X, rng.uniform(-0.06, 0.06)
     deep, wide = rng.uniform(1.4, 1.55), rng.uniform(0.82, 0.9)
@@ -241,7 +269,11 @@ def draw_mammography(latent: Latent, rng: Random) -> Array:
 
 
 def draw_fluoroscopy(latent: Latent, rng: Random) -> Array:
-    """A barium swallow: a white column down the oesophagus into the stomach, before the spine, through the diaphragm."""
+    """A barium swallow: a white column down the oesophagus into the stomach, before the spine, through the diaphragm.
+
+    >>> draw_fluoroscopy(Latent("achalasia"), np.random.default_rng(0)).shape
+    (64, 64)
+    """
     mid, hiatus = rng.uniform(-0.2, -0.1), rng.uniform(0.2, 0.28)
     picture = 0.24 + 0.02 * _waves(X, Y, 0.8, rng)
     dome = hiatus - 0.12 + 0.4 * (np.abs(X - mid - 0.1) - 0.5) ** 2
@@ -267,7 +299,11 @@ def draw_fluoroscopy(latent: Latent, rng: Random) -> Array:
 
 
 def draw_spect(latent: Latent, rng: Random) -> Array:
-    """Axial brain perfusion in hot colours: cortex and deep nuclei warm, white matter and ventricles cool."""
+    """Axial brain perfusion in hot colours: cortex and deep nuclei warm, white matter and ventricles cool.
+
+    >>> draw_spect(Latent("Alzheimer disease"), np.random.default_rng(0)).shape
+    (64, 64, 3)
+    """
     mid, s = rng.uniform(-0.05, 0.05), latent.sign
     brain = ellipse(mid, 0, 0.66, 0.84, edge=0.12)
     heat = 0.02 + brain * (0.78 - 0.42 * ellipse(mid, 0, 0.42, 0.58, edge=0.3)) + 0.04 * brain * _waves(X, Y, 0.4, rng)

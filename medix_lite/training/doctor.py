@@ -19,6 +19,10 @@ class Diagnosis(NamedTuple):
         name: of the fault, as in `data/doctor.yaml`.
         evidence: the signs that hold, with what was measured.
         means, change: what that says, and what to do about it.
+
+    >>> [fault] = diagnose({"step": step, "reward": 0.1, "truncated": 1} for step in range(9))
+    >>> isinstance(fault, Diagnosis), fault.name, fault.evidence
+    (True, 'completions too short', 'truncated first is 1 (> 0.3)')
     """
 
     name: str

@@ -113,6 +113,17 @@ def train_policy(
 
     Raises:
         InputError: the settings or samples cannot train.
+
+    >>> import tempfile
+    >>> from medix_lite.profiles import load_profile
+    >>> short = {"training.steps": 1, "training.group_size": 2, "training.prompts_per_step": 1}
+    >>> asked = Sample(id="a", question="Which organ does glioma affect?", reference="brain")
+    >>> def brevity(completions, **_):
+    ...     return [1 / len(completion[0]["content"]) for completion in completions]
+    >>> out = Path(tempfile.mkdtemp())
+    >>> done = train_policy(load_profile("tiny-cpu", short), [asked], brevity, out)
+    >>> done["steps"], sorted(path.name for path in (out / "adapter").glob("adapter*"))
+    (1, ['adapter_config.json', 'adapter_model.safetensors'])
     """
     adapter, metrics, processes, t = out / "adapter", out / "metrics.jsonl", processes_of(profile), profile.training
     if (adapter / "adapter_model.safetensors").exists():
@@ -291,6 +302,16 @@ def make_recorder(metrics: Path, processor: Any, settings: Training, probe: Prob
 
     Args:
         spent: seconds of the run that was interrupted.
+
+    >>> import tempfile
+    >>> from types import SimpleNamespace
+    >>> from medix_lite.profiles import load_profile
+    >>> path, settings = Path(tempfile.mkdtemp()) / "metrics.jsonl", load_profile("tiny-cpu").training
+    >>> recorder = make_recorder(path, None, settings, probe=None, report=None, spent=0)
+    >>> state = SimpleNamespace(global_step=1, is_world_process_zero=True)
+    >>> recorder.on_log(None, state, None, logs={"loss": 0.1, "reward": 0.5, "signal/format": 1.0})
+    >>> sorted(read_jsonl(path)[0])
+    ['loss', 'reward', 'seconds', 'signal/format', 'step']
     """
     import torch
     from transformers import TrainerCallback
