@@ -95,14 +95,15 @@ def validated(model: type[Row], row: dict[str, Any], where: str) -> Row:
 
     >>> validated(Sample, {"id": "a", "question": "Seen?"}, "mine.jsonl, row 3")
     Traceback (most recent call last):
-    medix_lite.files.InputError: mine.jsonl, row 3: field 'reference': Field required
+    medix_lite.files.InputError: mine.jsonl, row 3: field 'reference': missing or empty
     """
     try:
         return model.model_validate(row)
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"{where}: field {field!r}: {first['msg'].removeprefix('Value error, ')}") from error
+        why = first["msg"].removeprefix("Value error, ").replace("Field required", "missing or empty")
+        raise InputError(f"{where}: field {field!r}: {why}") from error
 
 
 def read_samples(path: Path | str) -> list[Sample]:
