@@ -3,9 +3,10 @@
     python tests/benchmarks/train_arms.py EXPERIMENT RUN_FOLDER [SEEDS [STEPS [QUESTIONS [ARM ...]]]]
 
 EXPERIMENT is `signals` (which reward: notebook 05), `algorithms` or `rates` (how it learns: notebook 03); QUESTIONS is how
-many the test has. Prints a line for each arm and seed, then the table; a killed call goes on. `RUN_FOLDER/EXPERIMENT.json` holds
-what the notebook shows, with the curves of every arm and seed. The last line is by how much the best arm ends ahead of the worst
-in true accuracy; for `signals`, the composite reward ahead of the best control that was run.
+many the test has. Prints a line for each arm and seed, then the table; a killed call goes on. `RUN_FOLDER/EXPERIMENT.json`
+(`EXPERIMENT-some.json` where arms are named) holds what the notebook shows, with the curves of every arm and seed. The last
+line is by how much the best arm ends ahead of the worst in true accuracy; for `signals`, the composite reward ahead of the
+best control that was run.
 """
 
 import sys
@@ -39,7 +40,7 @@ def main(experiment: str, folder: Path, seeds: int = 3, steps: int = 100, questi
         "policy": run.profile.policy.path,
     } | machine
     claims = {"claims": check_claims(found)} if experiment == "signals" and not names else {}
-    write_json(folder / f"{experiment}.json", {"settings": settings, "table": table, "arms": arms} | claims)
+    write_json(folder / f"{experiment}{'-some' * bool(names)}.json", {"settings": settings, "table": table, "arms": arms} | claims)
     for claim in claims.get("claims", []):
         print("reproduced    " if claim["reproduced"] else "not reproduced", claim["claim"], "|", claim["measured"])
     for arm, row in table.items():
