@@ -251,7 +251,7 @@ assert my_completion is not ..., "my_completion is still `...`: write a whole co
 assert "or pneumothorax" not in my_completion, "that is the hedge of section 1: find another"
 (reward,), (verdict,) = score_responses([sample], [my_completion], make_judge("tiny"), embedder)
 assert verdict.verdict == "NO", f"the judge says {verdict.verdict}, rightly or not: find an answer that it refuses"
-assert reward.total > 0.4, f"it earns {reward.total:.3f}, {reward.signals}: what lies near the reference, and is not the same?"
+assert reward.total > 0.4, f"it earns {reward.total:.3f}, {reward.signals}: what holds the reference's words, and says more?"
 print(f"right: {reward.signals} -> total {reward.total:.4f}; the judge says NO, the embedding finds it near enough")
 
 # %% [markdown] tags=["solution"]
