@@ -60,7 +60,9 @@ exercises: .venv/.base
 	done; \
 	if [ -n "$$new" ]; then $(BIN)/jupyter nbconvert --to notebook --output-dir $(EXERCISES) --log-level WARN \
 		--TagRemovePreprocessor.enabled=True --TagRemovePreprocessor.remove_cell_tags solution \
-		--ClearOutputPreprocessor.enabled=True $$new; fi
+		--ClearOutputPreprocessor.enabled=True --ClearMetadataPreprocessor.enabled=True \
+		--ClearMetadataPreprocessor.clear_cell_metadata=False \
+		--ClearMetadataPreprocessor.preserve_nb_metadata_mask=kernelspec $$new; fi
 	@echo "start $(BIN)/jupyter lab here, then open $(EXERCISES)/00_start_here.ipynb"
 
 # Executes the notebooks as a reader would and keeps their outputs and figures; without the libraries' warnings, which name this machine.

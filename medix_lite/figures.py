@@ -301,6 +301,7 @@ def examples(samples: Sequence[Sample], before: Sequence[str], after: Sequence[s
         else:
             left.text(0.5, 0.5, "text only", ha="center", va="center", fontsize=9)
         lines = [f"{sample.question[-110:]}   (reference: {sample.reference})"]
+        lines += [" | ".join(sample.options or ())] * bool(sample.options)
         for name, text in (("base", old), ("trained", new)):
             response = parse_response(text, has_image=sample.has_image)
             lines.append(f"{name}: {(response.thinking or '(no reasoning)')[:110]}  →  {(response.answer or '(no answer)')[:60]}")

@@ -121,8 +121,8 @@ bootstrap([float("nan") if v.score is None else v.score for v in verdicts])
 
 # %% [markdown]
 # ## Exercises
-# Each exercise has a cell for your answer and a cell that checks it. (In the course's own copies a folded cell between them holds a solution;
-# `make exercises` writes copies without.)
+# Each exercise has a cell for your answer and a cell that checks it. (In the folder `notebooks/` a folded cell between them holds a solution;
+# `make exercises` writes the copies without.)
 #
 # **Exercise 1.** The reference is "pleural effusion". Which of these five answers does the judge take for right? Decide before you run the check.
 

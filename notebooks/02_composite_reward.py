@@ -237,8 +237,8 @@ for name in PUBLISHED_WEIGHTS:
 
 # %% [markdown]
 # ## Exercises
-# **Exercise 1.** "pneumonia" is well formed, wrong, and earns 0.145. Write a completion, other than the hedge of section 1, that earns more than 0.4
-# although the judge says NO. Which signal do you fool?
+# **Exercise 1.** The reference is "pleural effusion". "pneumonia" is well formed, wrong, and earns 0.145. Write a completion that earns more than 0.4
+# although the judge says NO, and does not speak of pneumothorax, as the hedge of section 1 does. Which signal do you fool?
 
 # %% tags=["exercise"]
 my_completion = ...  # such as "<X_RAY><think>I see.</think><answer>pneumonia</answer>"
@@ -248,10 +248,11 @@ my_completion = "<X_RAY><think>I see.</think><answer>pleural effusion, pneumonia
 
 # %% tags=["check"]
 assert my_completion is not ..., "my_completion is still `...`: write a whole completion there, with tag, reasoning and answer"
-assert "or pneumothorax" not in my_completion, "that is the hedge of section 1: find another"
+assert "pneumothorax" not in my_completion, "that is the hedge of section 1: find another"
 (reward,), (verdict,) = score_responses([sample], [my_completion], make_judge("tiny"), embedder)
 assert verdict.verdict == "NO", f"the judge says {verdict.verdict}, rightly or not: find an answer that it refuses"
-assert reward.total > 0.4, f"it earns {reward.total:.3f}, {reward.signals}: what holds the reference's words, and says more?"
+assert reward.signals["format"] == 1, "its form is broken: <TAG><think>...</think><answer>...</answer>, as in the example above"
+assert reward.total > 0.4, f"it earns {reward.total:.3f}, {reward.signals}: what is 1 in robust in section 5, and a NO?"
 print(f"right: {reward.signals} -> total {reward.total:.4f}; the judge says NO, the embedding finds it near enough")
 
 # %% [markdown] tags=["solution"]

@@ -321,7 +321,7 @@ print(*read_table("doctor"), sep=", ")
 my_diagnosis = ...  # one of these names, as a text
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
-my_diagnosis = "completions too short"
+my_diagnosis = "completions cut off"
 
 # %% tags=["check"]
 assert my_diagnosis is not ..., "my_diagnosis is still `...`: put one of the names above there"

@@ -296,7 +296,7 @@ for kind in ("negation", "hedge", "overclaim"):
 if run.on_phantoms:
     room = headroom(base, trained)
     extra["vague or hedged among the base's sampled answers"] = f"{room['vague']['value']:.1%}"
-    extra["share of the base's gap between greedy and pass@8 that is closed"] = str(room["closed"])
+    extra["share of the base's gap to pass@8 that is closed (above 1: more)"] = str(room["closed"])
     extra["gain where the base did not hedge"] = f"{room['kept']['value']}, 95% {room['kept']['ci95']}, n {room['kept']['n']}"
     write_json(run.folder / "headroom.json", room)
 for name, text in extra.items():
@@ -521,7 +521,7 @@ print(f"{short(path)}, {path.stat().st_size / 1e6:.1f} MB")
 # can the *true* gain lie?
 
 # %% tags=["exercise"]
-my_lowest, my_highest = ..., ...  # two numbers
+my_lowest, my_highest = ..., ...  # two numbers; a gain of eight points is 0.08
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
 my_lowest, my_highest = (0.90 - 0.05) - (0.82 + 0.05), (0.90 + 0.05) - (0.82 - 0.05)

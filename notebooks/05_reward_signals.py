@@ -102,7 +102,8 @@ else:
 # ## 4. The full run
 # Every arm with three seeds, by one command: `python tests/benchmarks/train_arms.py signals FOLDER`. Solid: the share of probe questions answered
 # truly. Dashed: what the arm's own reward paid. Lines are means over the seeds (the dashed ones also over eight steps), bands reach from the lowest
-# to the highest seed. Where the dashed line climbs and the solid one does not, the policy learns to please the reward and nothing else.
+# to the highest seed. The probe is answered greedily, what is paid is sampled and so lies lower: compare how far they rise. Where the dashed line
+# climbs and the solid one does not, the policy learns to please the reward and nothing else.
 
 # %%
 print({name: value for name, value in kept["settings"].items() if name != "versions"})
@@ -160,7 +161,7 @@ display(Markdown("\n".join(line.strip() for line in claims)))
 
 # %% [markdown]
 # ## Exercises
-# `rise(curve, column)` says by how much a column ends above its start.
+# `rise(curve, column)` says by how much a column ends above its start: the mean of its last tenth less that of its first.
 #
 # **Exercise 1.** For each arm: by how much did what it is *paid* rise (`"reward"`), and by how much the truth (`"probe/true_accuracy"`)? Which arm is
 # paid most beyond the truth?

@@ -52,7 +52,8 @@ FIGURES = run.folder / "figures"
 # %% [markdown]
 # ## 1. Agreement beyond chance, by hand
 # Six answers, labelled by a human, and a judge that says YES to four of them. They agree on five of six. But a judge who says YES four
-# times in six agrees with these labels half of the time by luck. Cohen's kappa takes the luck out: (observed - by chance) / (1 - by chance).
+# times in six agrees with these labels half of the time by luck: both say YES (share of YES here x share of YES there), or both say NO. Cohen's kappa
+# takes the luck out: (observed - by chance) / (1 - by chance).
 
 # %%
 labels = [True, True, True, False, False, False]

@@ -196,8 +196,8 @@ for what, ran in {
 
 # %% [markdown]
 # ## Exercises
-# **Exercise 1.** Curation gives two kinds of reason here: a field with a wrong or missing value, or a picture that cannot be read. Give the ids of the rows
-# that were rejected for the first kind.
+# **Exercise 1.** Curation gives two kinds of reason here: a field with a wrong or missing value, or a picture file that cannot be read. Give the ids of
+# the rows that were rejected for the first kind.
 
 # %% tags=["exercise"]
 rejected = read_jsonl(run.folder / "data" / "rejected.jsonl")

@@ -66,7 +66,7 @@ def constant(prompts, completions, **_):
 @pytest.mark.slow
 @pytest.mark.parametrize(("fault", "how"), [
     ("judge down", {"judge": Judge("half", (Voter(half_down),), rules=None)}),
-    ("completions too short", {"settings": "max_new_tokens=8"}),
+    ("completions cut off", {"settings": "max_new_tokens=8"}),
     ("tags do not match", {"curated": shifted_tags}),
     ("rewards all equal", {"reward": constant}),
     ("adapter frozen", {"settings": "training.max_grad_norm=1.0e-30"}),

@@ -210,6 +210,7 @@ def test_students_copies_fail_at_their_checks_with_a_hint(path, short_run, stude
     """Solutions pass where the notebooks run; a copy without them must stop at each check, and nowhere else."""
     copy = papermill.iorw.load_notebook_node(str(students / path.name))
     assert not [cell for cell in copy.cells if "solution" in cell.metadata.get("tags", []) or cell.get("outputs")]
+    assert set(copy.metadata) <= {"kernelspec", "papermill"}, "the state of widgets holds answers"
     copy = papermill.parameterize.parameterize_notebook(copy, {"run_dir": str(short_run), "seed": 4, "settings": SHORT})
     NotebookClient(copy, allow_errors=True, timeout=600, resources={"metadata": {"path": str(ROOT / "notebooks")}}).execute()
     for cell in (cell for cell in copy.cells if cell.cell_type == "code"):

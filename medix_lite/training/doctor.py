@@ -22,7 +22,7 @@ class Diagnosis(NamedTuple):
 
     >>> [fault] = diagnose({"step": step, "reward": 0.1, "truncated": 1} for step in range(9))
     >>> isinstance(fault, Diagnosis), fault.name, fault.evidence
-    (True, 'completions too short', 'truncated first is 1 (> 0.3)')
+    (True, 'completions cut off', 'truncated first is 1 (> 0.3)')
     """
 
     name: str
@@ -71,7 +71,7 @@ def diagnose(rows: Iterable[dict[str, Any]], adapter: Path | None = None) -> lis
 
     >>> rows = [{"step": step, "reward": 0.1, "zero_variance_groups": 1, "truncated": 1} for step in range(9)]
     >>> [fault.name for fault in diagnose(rows)]  # its cause stands first
-    ['completions too short', 'rewards all equal']
+    ['completions cut off', 'rewards all equal']
     """
     measured, found = vitals(rows, adapter), []
     for name, fault in read_table("doctor").items():
