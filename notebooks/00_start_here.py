@@ -144,6 +144,7 @@ from medix_lite.judging.judges import make_judge
 from medix_lite.samples import Sample
 
 assert my_yes is not ..., "my_yes is still `...`: put the letters of your choice there, such as {'a', 'b'}"
+assert isinstance(my_yes, set | list | tuple), "my_yes must be a set of letters, such as {'a', 'b'}"
 asked = Sample(id="exercise", question="What does this picture show?", reference="pleural effusion")
 ruled = dict(zip(candidates, judge_answers(make_judge("tiny"), [asked] * 5, list(candidates.values()), BASE), strict=True))
 off = set(my_yes) ^ {letter for letter, v in ruled.items() if v.verdict == "YES"}

@@ -154,8 +154,8 @@ for split, samples in splits.items():
     print(split, {age: f"{n / ages.total():.1%}" for age, n in sorted(ages.items())})
 
 # %% [markdown]
-# On the phantoms, children are planted to be rare in train (about 1 in 70) and seven times as frequent in test: a real data set does such things
-# unasked. Notebook 04 shows the score by age.
+# On the phantoms, children are planted to be rare in train (about 1 in 70) and seven times as frequent in test (and in the small probe): a real data
+# set does such things unasked. Notebook 04 shows the score by age.
 #
 # ## 5. A clean set, to be spoilt
 # A check that never fires proves nothing. So we write a clean set, spoil it in known ways, and see whether each fault is found and
@@ -438,7 +438,7 @@ for i, text in enumerate(others, start=1):
     assert max(abs(estimate - jaccard(words[0], words[i])) for estimate in (by_hand, library)) < 0.2  # three standard errors
 
 # %% [markdown]
-# The second shares nearly all its words with the first, and asks of the opposite side. That is why the library also hashes what
+# The second line shares nearly all its words with the original, and asks about the other lung. That is why the library also hashes what
 # turns an answer round (sides, numbers, negation, the reference, the options), and calls two questions the same only if that is
 # identical and the words agree to this share:
 

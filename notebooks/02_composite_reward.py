@@ -118,8 +118,7 @@ print(render(REWARD, sample, attack, compact=True))
 # Cosine between answer and reference. It is fast and tolerant of wording, but it measures *nearness of words*, not truth. Look at each
 # line: what should score 1, and what does? `faithful` is the published rule: 1 from a cosine of 0.8 on. `robust` vetoes an answer whose
 # negation, side or number differs from the reference, embeds what the vetoes leave (without side and number), and asks for 0.67 there, a
-# threshold that was calibrated on held-out synonyms and near misses (`tests/benchmarks/minimal_pairs.py`). The cosine printed is of the whole texts,
-# as `faithful` takes it; `robust` drops "on the left" first, and "pneumonia" alone has only 0.14.
+# threshold that was calibrated on held-out synonyms and near misses (`tests/benchmarks/minimal_pairs.py`).
 
 # %%
 from medix_lite.rewards.signals import semantic_signal
@@ -133,7 +132,8 @@ for answer, cosine, a, b in zip(answers, cosines, faithful, robust, strict=True)
     print(f"cosine {cosine:5.2f}   faithful {a:.0f}   robust {b:.0f}   {answer}")
 
 # %% [markdown]
-# The vetoes must earn their place: at least one answer scores differently under the two presets.
+# The cosine printed is of the whole texts, as `faithful` takes it. `robust` drops "on the left" first, and "pneumonia" alone has only 0.14: so the
+# second line gets 0 from it. The vetoes must earn their place: at least one answer scores differently under the two presets.
 
 # %%
 assert list(faithful) != list(robust)

@@ -97,7 +97,8 @@ small = run.profile.model_copy(update={"training": t.model_copy(update=plain)})
 trainer = make_trainer(small, splits["train"], run_reward(run), run.folder / "by_hand", seed)
 
 # %% [markdown]
-# The policy answers, the composite reward of notebook 02 pays, and the trainer makes advantages of it. The four rollouts of one question:
+# The policy answers, the composite reward of notebook 02 pays, and the trainer makes advantages of it. The four rollouts of one question. An advantage
+# says how a rollout did beside the other three, not whether it is right: among wrong answers the well-formed one stands above the broken one.
 
 # %%
 batch = next_batch(trainer)
@@ -183,7 +184,7 @@ print(f"LoRA rank {t.lora_rank}, KL weight {t.beta}, temperature {t.temperature}
 
 # %% [markdown]
 # What would another rate do, or another weight? A sweep over both, 60 steps each, one seed (`tests/benchmarks/train_arms.py rates FOLDER 1 60`):
-# 2e-4 hardly moves; 1e-3 and 3e-3 gain in 60 steps nearly what 5e-4 gains in the 130 of this profile; and at all of them the KL term changes the
+# 2e-4 hardly moves; 1e-3 and 3e-3 (in bold the largest, before rounding) gain in 60 steps nearly what 5e-4 gains in the 130 of this profile; and at all of them the KL term changes the
 # gain by at most 0.02, which one seed cannot tell from chance. So 1e-3 would do here with half the steps. The profile keeps the cautious 5e-4, with
 # which everything else in this course was measured. For a policy of billions nobody has run this sweep yet: the rates in the GPU profiles are
 # guesses.

@@ -139,8 +139,8 @@ for which in ("base", "trained") if asked else ():
         print(f"{which:8} truth {truth:3}: says yes in {np.mean(yes) if yes else float('nan'):.2f} of {len(yes)} committed answers")
 
 # %% [markdown]
-# The base's committed answers differ a little (yes in 0.58 where the truth is yes, in 0.21 where it is no, of 33 each); after RL it is 0.64 and 0.11
-# of four times as many. That fits the idea; 33 answers are too few to prove it.
+# The base's committed answers differ already (yes in 0.58 where the truth is yes, in 0.21 where it is no, of 33 each); after RL it is 0.64 and 0.11
+# of three to four times as many. That fits the idea; 33 answers are too few to prove it.
 
 # %% [markdown]
 # Where an answer is right or wrong, a hedge, a false claim and a missing answer all score 0; in a clinic they are not the same.
@@ -179,7 +179,8 @@ else:
     print("real data: there is no oracle, true accuracy stays unknown")
 
 # %% [markdown]
-# No hole among a thousand greedy answers: the true share may still be 0.3%. RL is paid for *sampled* answers, though; section 4 looks at those.
+# No hole among a thousand greedy answers that are right or wrong (reports come in section 6): the true share may still be 0.3%. RL is paid for
+# *sampled* answers, though; section 4 looks at those.
 
 # %% [markdown]
 # ## 4. Why not count the words in common?
@@ -335,6 +336,10 @@ apart = {i: abs((trained.verdicts[i].score or 0) - truth[i]) for i in graded}
 for i in sorted(graded, key=lambda i: (-apart[i], truth[i]))[:5]:
     grade, mark = grade_report(base.samples[i].facts, trained.responses[i].answer), trained.verdicts[i].raw_score
     print(f"judge {mark}, oracle {grade.score}: {trained.responses[i].answer!r} for {base.samples[i].reference!r}; {grade.why}")
+
+# %% [markdown]
+# With the default settings the first two lines (two reports with the same words) are such a hole: a benign finding, named for a malignant one, gets full
+# marks. No rule decides about reports, and the tiny model goes by words that often stand together.
 
 # %% [markdown]
 # ## 7. The reasoning

@@ -77,7 +77,8 @@ assert abs(result["kappa"]["value"] - (observed - chance) / (1 - chance)) < 1e-4
 # %% [markdown]
 # ## 2. An attack suite
 # Candidates that are wrong and would like to be taken for right, in sixteen kinds, each beside a right answer to the same question: a judge
-# that says NO to everything resists all attacks. The rules were later tuned on this suite, so its numbers flatter them (section 3).
+# that says NO to everything resists all attacks. (A *pair* is a reference and one candidate with its label, so an attack and its right answer are two.)
+# The rules were later tuned on this suite, so its numbers flatter them (section 3).
 
 # %%
 suite = read_pairs(DATA / "audit" / "attacks.jsonl")

@@ -129,7 +129,8 @@ for path in sorted(FOLDER.glob("*.yaml")):
 # ## 4. One step, as heavy as any
 # Running out of memory should happen now, not in the night. The rehearsal trains one step on the longest questions, with responses as long as they
 # may be, and says how long the run takes if every step is so heavy. (On the command line: `medix-lite doctor --rehearse`. On a CPU the peak is of the
-# whole Python process so far, far above the policy's own memory in the table.)
+# whole Python process so far, far above the policy's own memory in the table. And if a step takes many times what it took in notebook 03, something else
+# wants the same cores: end it, or set `OMP_NUM_THREADS=1` before you start.)
 
 # %%
 from medix_lite.training.grpo import rehearse
