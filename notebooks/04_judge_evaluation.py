@@ -389,7 +389,8 @@ for which in ("base", "trained") if asked else ():
 # ## 9. How sure is it?
 # Of an answer that all eight samples repeat a policy is sure, of one that none repeats it is not. Is it right as often as it is sure
 # (*calibrated*)? *ECE* is the mean distance between the two. And if it answered only where it is surest, how often would it be wrong? Reports
-# are left out.
+# are left out. On the left, confidence is the share of the samples that say the same as the greedy answer; the larger a mark, the more answers; on the
+# black line a policy would be perfectly calibrated.
 
 # %%
 from medix_lite.statistics import calibration
