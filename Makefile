@@ -52,7 +52,7 @@ lint: .venv/.dev
 notebooks: .venv/.base
 	$(BIN)/jupytext --update --to ipynb notebooks/*.py
 
-# Students' copies; one that is there is kept, with what was written into it. They use the run of `make tutorial`, so that nothing is trained twice.
+# Students' copies, without what widgets show and without a paired script; one that is there is kept, with what was written into it. They use the run of `make tutorial`, so that nothing is trained twice.
 exercises: .venv/.base
 	@for notebook in notebooks/[0-9]*.ipynb; do \
 		copy=$(EXERCISES)/$${notebook#notebooks/}; \

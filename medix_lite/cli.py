@@ -122,9 +122,9 @@ def build_tiny(
     """Build the three tiny models from scratch.
 
     \f
-    >>> build_tiny()  # doctest: +ELLIPSIS
+    >>> build_tiny(Path("."))
     Traceback (most recent call last):
-    medix_lite.files.InputError: /... exists already; give another folder with --out, or add --overwrite
+    medix_lite.files.InputError: . exists already; give another folder with --out, or add --overwrite
     """
     from .models.load import TINY
 

@@ -53,8 +53,7 @@ def see_once(tower: Any, *, remember: bool = False) -> Callable[[], None]:
 
     >>> import torch
     >>> from medix_lite.models.load import load_policy
-    >>> (policy, processor), looked = load_policy(), []
-    >>> tower = tower_of(policy)
+    >>> tower, looked = tower_of(load_policy()[0]), []
     >>> _ = tower.patch_embed.register_forward_pre_hook(lambda _, given: looked.append(len(given[0])))
     >>> forget = see_once(tower)
     >>> patches, shapes = torch.rand(64, 384).repeat(2, 1), torch.tensor([[1, 8, 8]] * 2)  # the same picture twice
